@@ -1,0 +1,72 @@
+"""Where the broker is and who we are there, from the environment; standard library only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hookbus.errors import SettingsError
+from hookbus.subjects import ANONYMOUS, NAME, is_name
+
+DEFAULT_NATS_URL: Final = "nats://127.0.0.1:4222"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How to reach the broker.
+
+    Attributes:
+        principal: who we are; a plugin's is its name. With authentication the broker binds it.
+        creds: a file with principal, seed and inbox prefix.
+        tls_ca, tls_cert, tls_key: PEM files; certificate and key go together.
+    """
+
+    nats_url: str = DEFAULT_NATS_URL
+    principal: str = ANONYMOUS
+    creds: Path | None = None
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+
+def connection_from(environ: Mapping[str, str] | None = None) -> Connection:
+    """Read the ``HOOKBUS_…`` variables of a connection; an empty one counts as not set.
+
+    Raises:
+        SettingsError: If the principal is no name, or certificate and key are not both given.
+    """
+    environ = os.environ if environ is None else environ
+    principal = environ.get("HOOKBUS_PRINCIPAL") or ANONYMOUS
+    if not is_name(principal):
+        raise SettingsError(f"HOOKBUS_PRINCIPAL={principal!r}: expected a name like {NAME.pattern}")
+    certificate, key = _path(environ, "HOOKBUS_TLS_CERT"), _path(environ, "HOOKBUS_TLS_KEY")
+    if (certificate is None) != (key is None):
+        given, wanted = ("CERT", "KEY") if certificate else ("KEY", "CERT")
+        raise SettingsError(f"HOOKBUS_TLS_{given} is set without HOOKBUS_TLS_{wanted}; set both")
+    return Connection(
+        nats_url=environ.get("HOOKBUS_NATS_URL") or DEFAULT_NATS_URL,
+        principal=principal,
+        creds=_path(environ, "HOOKBUS_CREDS"),
+        tls_ca=_path(environ, "HOOKBUS_TLS_CA"),
+        tls_cert=certificate,
+        tls_key=key,
+    )
+
+
+def default_data_dir(environ: Mapping[str, str] | None = None) -> Path:
+    """Give ``$XDG_STATE_HOME/hookbus``, or ``~/.local/state/hookbus``."""
+    environ = os.environ if environ is None else environ
+    state_home = Path(environ.get("XDG_STATE_HOME") or "")
+    # the XDG base directory specification: a relative path is invalid and ignored
+    if not state_home.is_absolute():
+        home = environ.get("HOME")
+        state_home = (Path(home) if home else Path.home()) / ".local" / "state"
+    return state_home / "hookbus"
+
+
+def _path(environ: Mapping[str, str], variable: str) -> Path | None:
+    text = environ.get(variable)
+    return Path(text) if text else None

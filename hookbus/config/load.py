@@ -1,0 +1,118 @@
+"""Settings from the TOML file and the environment."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from pydantic import BaseModel
+
+from hookbus.config.settings import DEFAULT_ORIGIN, BusMode, Origins, Settings, parse_settings
+from hookbus.errors import SettingsError
+from hookbus.manifest.problems import join
+
+DEFAULT_FILE: Final = Path("hookbus.toml")
+FILE_VARIABLE: Final = "HOOKBUS_SETTINGS"
+VARIABLE_PREFIX: Final = "HOOKBUS_"
+
+
+def load_settings(
+    path: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    default_mode: BusMode = "production",
+) -> Settings:
+    """Read the settings of this process; the environment wins over the file.
+
+    The file is *path*, else what ``HOOKBUS_SETTINGS`` names, else ``./hookbus.toml`` if it is
+    there. Paths in it are relative to it. A field of the top level that is no table is overridden
+    by ``HOOKBUS_<FIELD>``; an empty variable counts as not set.
+
+    Raises:
+        SettingsError: If a file cannot be read, or a value cannot be used; names file and line, or
+            file and field, or the variable.
+    """
+    environ = os.environ if environ is None else environ
+    file = _find(path, environ)
+    tree = {} if file is None else _read_tree(file)
+    overrides = _overrides(environ)
+    tree |= {field: _scalar(environ[variable]) for field, variable in overrides.items()}
+    if "mode" not in tree:
+        tree["mode"], overrides["mode"] = default_mode, DEFAULT_ORIGIN
+    return parse_settings(tree, Origins(str(file or "settings"), overrides))
+
+
+def _find(path: Path | None, environ: Mapping[str, str]) -> Path | None:
+    if path is not None:
+        return path
+    if named := environ.get(FILE_VARIABLE):
+        return Path(named)
+    return DEFAULT_FILE if DEFAULT_FILE.exists() else None
+
+
+def _read_tree(file: Path) -> dict[str, Any]:
+    try:
+        tree = tomllib.loads(file.read_bytes().decode())
+    except UnicodeDecodeError as e:
+        raise SettingsError(f"{file}: expected UTF-8: {e}") from e
+    # besides its own error tomllib lets those of int() and of deep nesting through
+    except (ValueError, RecursionError) as e:
+        raise SettingsError(f"{file}: expected TOML: {e}") from e
+    except OSError as e:
+        raise SettingsError(f"{file}: cannot be read: {e.strerror}") from e
+    tree = _change(tree, "types", "schema", lambda name, path: _schema(file, name, path))
+    return _change(tree, "plugins", "manifest", lambda _, path: str(file.parent / path))
+
+
+def _change(
+    tree: dict[str, Any], table: str, key: str, make: Callable[[str, str], object]
+) -> dict[str, Any]:
+    """Replace the text at ``<table>.*.<key>``; what is not shaped like that is refused later."""
+    sections = tree.get(table)
+    if not isinstance(sections, dict):
+        return tree
+    changed = {
+        name: {**section, key: make(name, section[key])}
+        for name, section in sections.items()
+        if isinstance(section, dict) and isinstance(section.get(key), str)
+    }
+    return {**tree, table: {**sections, **changed}}
+
+
+def _schema(file: Path, event_type: str, path: str) -> object:
+    at = f"{file}: {join('types', event_type, 'schema')}"
+    try:
+        return msgspec.json.decode((file.parent / path).read_bytes())
+    except OSError as e:
+        raise SettingsError(f"{at}: {path!r} cannot be read: {e.strerror}") from e
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        raise SettingsError(f"{at}: expected JSON in {path!r}: {e}") from e
+
+
+def _overrides(environ: Mapping[str, str]) -> dict[str, str]:
+    """Find the variables that are set, by the field that each overrides."""
+    variables = {name: f"{VARIABLE_PREFIX}{name.upper()}" for name in _scalar_fields()}
+    return {name: variable for name, variable in variables.items() if environ.get(variable)}
+
+
+def _scalar_fields() -> list[str]:
+    defaults = Settings()
+    return [
+        name
+        for name in Settings.model_fields
+        if not isinstance(getattr(defaults, name), (BaseModel, Mapping))
+    ]
+
+
+def _scalar(text: str) -> int | float | str:
+    """Take a number for a number, as TOML would; everything else is text."""
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,233 @@
+"""The settings tree: every setting with its default and bounds. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
+
+from hookbus.config.units import DAY, GIB, MIB, Duration, Size
+from hookbus.errors import Problem, SettingsError
+from hookbus.manifest.fields import MAX_BODY_BYTES, EventType, Name, Pointer, at_least, between
+from hookbus.manifest.hook import HookOverlay
+from hookbus.manifest.problems import join, parse, shown
+
+BusMode: TypeAlias = Literal["development", "production"]
+RecordPayload: TypeAlias = Literal["none", "masked", "full"]
+
+DEFAULT_ORIGIN: Final = "default"
+
+_EventTimeout = Annotated[int, at_least(10)]
+
+
+def _check_json(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    # TOML knows dates and infinity, and JSON does not: it would be found out on the way to a plugin
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as e:
+        raise ValueError(f"expected what JSON can say: {e}") from e
+    return value
+
+
+def _check_not_path(value: object) -> object:
+    if isinstance(value, str):
+        raise ValueError(
+            f"expected a schema object, got {shown(value)}; only a settings file may name a path"
+        )
+    return value
+
+
+_Json = Annotated[Mapping[str, Any], AfterValidator(_check_json)]
+
+
+class Section(BaseModel):
+    """A table of the settings file: frozen, strict, and a key that it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class BreakerSettings(Section):
+    """When a plugin is no longer called: per dispatcher and plugin.
+
+    Attributes:
+        failures: in a row, until it opens.
+        open_ms: for how long at first; doubles up to ``max_open_ms``.
+    """
+
+    failures: Annotated[int, at_least(1)] = 5
+    open_ms: Annotated[int, at_least(1)] = 1_000
+    max_open_ms: Annotated[int, at_least(1)] = 30_000
+
+
+class PatchSettings(Section):
+    """How large a change may be: *max_growth* times the payload, plus 64 KiB."""
+
+    max_ops: Annotated[int, at_least(1)] = 256
+    max_growth: Annotated[float, at_least(1)] = 4.0
+
+
+class StreamSettings(Section):
+    """How long a stream keeps messages (seconds), and how much of them (bytes)."""
+
+    max_age: Duration = DAY
+    max_bytes: Size = GIB
+
+
+class DecisionsStreamSettings(StreamSettings):
+    """Decisions are kept for a week."""
+
+    max_age: Duration = 7 * DAY
+
+
+class DlqStreamSettings(StreamSettings):
+    """Dead letters are few, and wait for a person."""
+
+    max_age: Duration = 30 * DAY
+    max_bytes: Size = 256 * MIB
+
+
+class StreamsSettings(Section):
+    """The four streams, by the last word of their names."""
+
+    DECISIONS: DecisionsStreamSettings = DecisionsStreamSettings()
+    OBSERVE: StreamSettings = StreamSettings()
+    INPUTS: StreamSettings = StreamSettings()
+    DLQ: DlqStreamSettings = DlqStreamSettings()
+
+
+class TypeSettings(Section):
+    """What holds for one event type; None leaves it to the top level or the built-in schema.
+
+    Attributes:
+        json_schema: ``schema`` in the file, where it may also be the path of a JSON file.
+        max_rounds: 1 is no re-invocation.
+        secret: JSON Pointers of what never leaves the bus, relative to ``data``.
+    """
+
+    json_schema: Annotated[_Json | None, BeforeValidator(_check_not_path)] = Field(
+        default=None, alias="schema"
+    )
+    timeout_ms: _EventTimeout | None = None
+    max_timeout_ms: _EventTimeout | None = None
+    conflict: Literal["last_wins", "block"] = "last_wins"
+    on_not_converged: Literal["block", "accept"] = "block"
+    max_rounds: Annotated[int, at_least(1)] = 2
+    record_payload: RecordPayload | None = None
+    secret: Annotated[tuple[Pointer, ...], Field(strict=False)] = ()
+
+
+class PluginSettings(Section):
+    """What the operator says about one plugin.
+
+    Attributes:
+        config: reaches the plugin as ``plugin.config``; any JSON.
+        manifest: path of its manifest, which then says type and phase of its hooks.
+        hooks: by hook name; each says only what was written.
+    """
+
+    config: _Json = {}
+    manifest: str | None = None
+    hooks: Mapping[Name, HookOverlay] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Where settings were read: a file or request, and what single top fields came from instead.
+
+    Two of them are always equal, so that settings compare by their values.
+    """
+
+    source: str = field(default="", compare=False)
+    fields: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+
+class Settings(Section):
+    """Everything an operator can say. Times are milliseconds, sizes bytes.
+
+    Attributes:
+        mode: development binds what announces itself, production only what is named here.
+        max_timeout_ms: longer timeouts of events are cut to it.
+        ready_timeout_ms: how long an emit waits for the first configuration.
+        max_depth: names in the chain of events that plugins emit.
+        max_in_flight: events at once in one dispatcher.
+        max_plugins: plugins for one event.
+        idempotency: whether an event that comes twice gets the same decision.
+        audit: whether a decision waits until its record is stored.
+        observe: auto publishes observed events only of types that somebody observes.
+        upgrade: what a newer version with other hooks needs in production.
+        trace_sampling: share of the traces, 0 … 1.
+        replicas: copies of each stream and bucket in a NATS cluster.
+    """
+
+    mode: BusMode = "production"
+    timeout_ms: _EventTimeout = 1_000
+    max_timeout_ms: _EventTimeout = 30_000
+    ready_timeout_ms: Annotated[int, at_least(0)] = 2_000
+    max_event_bytes: Annotated[Size, between(1, MAX_BODY_BYTES)] = 512 * 1024
+    max_depth: Annotated[int, at_least(1)] = 5
+    max_in_flight: Annotated[int, at_least(1)] = 1_024
+    max_plugins: Annotated[int, at_least(1)] = 64
+    idempotency: Literal["on", "off"] = "on"
+    audit: Literal["best_effort", "required"] = "best_effort"
+    observe: Literal["auto", "always"] = "auto"
+    upgrade: Literal["approve", "same_permissions"] = "approve"
+    trace_sampling: Annotated[float, between(0, 1)] = 0.01
+    replicas: Annotated[int, between(1, 5)] = 1
+    breaker: BreakerSettings = BreakerSettings()
+    patch: PatchSettings = PatchSettings()
+    streams: StreamsSettings = StreamsSettings()
+    types: Mapping[EventType, TypeSettings] = {}
+    plugins: Mapping[Name, PluginSettings] = {}
+
+    _origins: Origins = PrivateAttr(default_factory=Origins)
+
+    @property
+    def origins(self) -> Origins:
+        """Where these settings were read."""
+        return self._origins
+
+    def record_payload(self, event_type: str) -> RecordPayload:
+        """Tell what of an event's data is recorded, by its type and else by the mode."""
+        said = self.types[event_type].record_payload if event_type in self.types else None
+        return said or ("full" if self.mode == "development" else "none")
+
+
+def parse_settings(tree: object, origin: str | Origins) -> Settings:
+    """Check a whole tree, as a file or an ``apply`` holds it; *origin* names it in messages.
+
+    Raises:
+        SettingsError: With a line for each problem: ``"hookbus.toml: timeout_ms: expected …"``.
+    """
+    origins = Origins(origin) if isinstance(origin, str) else origin
+    settings = parse(Settings, tree)
+    problems = settings if isinstance(settings, tuple) else tuple(_contradictions(settings))
+    if isinstance(settings, tuple) or problems:
+        raise SettingsError("\n".join(_line(problem, origins) for problem in problems))
+    settings._origins = origins
+    return settings
+
+
+def _contradictions(settings: Settings) -> Iterator[Problem]:
+    """Find values that are right on their own and wrong together."""
+    yield from _not_above("timeout_ms", settings.timeout_ms, settings.max_timeout_ms)
+    breaker = settings.breaker
+    if breaker.open_ms > breaker.max_open_ms:
+        message = f"expected at most max_open_ms = {breaker.max_open_ms}, got {breaker.open_ms}"
+        yield Problem("breaker.open_ms", message)
+    for event_type, said in settings.types.items():
+        limit = said.max_timeout_ms or settings.max_timeout_ms
+        yield from _not_above(join("types", event_type, "timeout_ms"), said.timeout_ms, limit)
+
+
+def _not_above(at: str, timeout_ms: int | None, max_timeout_ms: int) -> Iterator[Problem]:
+    if timeout_ms is not None and timeout_ms > max_timeout_ms:
+        yield Problem(at, f"expected at most max_timeout_ms = {max_timeout_ms}, got {timeout_ms}")
+
+
+def _line(problem: Problem, origins: Origins) -> str:
+    if instead := origins.fields.get(problem.at):
+        return f"{instead}: {problem.message}"
+    return f"{origins.source}: {problem}"

@@ -1,0 +1,173 @@
+"""Operators' requests: the registry's side answers them, the CLI's side sends them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+
+from hookbus import presence, subjects
+from hookbus.errors import ControlError, HookbusError, NoResponders
+from hookbus.policy import Bound
+from hookbus.registry import Made, Registry, State
+from hookbus.snapshot import Binding
+from hookbus.transport import Transport
+from hookbus.wire.decision import ErrorBody, encode_answer, encode_error
+
+POLL: Final = 0.02  # seconds between two questions to the dispatchers
+WINDOW: Final = 0.1  # seconds to collect answers
+REQUEST_TIMEOUT: Final = 5.0  # seconds
+
+
+class Control:
+    """Answers ``hookbus.ctl.<principal>.<operation>``. It is never hooked (R24)."""
+
+    def __init__(self, registry: Registry, transport: Transport) -> None:
+        self._registry = registry
+        self._transport = transport
+        self._operations: dict[str, Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]] = {
+            "list": self._list,
+            "remove": self._remove,
+            "approve": self._approve,
+            "wait_generation": self._wait_generation,
+        }
+
+    async def answer(self, principal: str, operation: str, body: bytes) -> bytes:
+        """Carry one request out; what is wrong with it is the answer."""
+        try:
+            request = _request(body)
+            handler = self._operations.get(operation)
+            if handler is None:
+                known = ", ".join(self._operations)
+                raise ControlError(
+                    f"expected one of {known}, got {operation!r}", code="unknown_operation"
+                )
+            return encode_answer(await handler(principal, request))
+        except ControlError as e:
+            return encode_error(ErrorBody(e.code, str(e), e.pointer))
+        except HookbusError as e:
+            return encode_error(ErrorBody("failed", str(e)))
+
+    async def _list(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
+        state, made = await self._registry.plugins()
+        names = sorted({*state.announced, *(b.plugin for b in made.bound.document.bindings)})
+        present = await asyncio.gather(*(self._replicas(name) for name in names))
+        plugins = [
+            _plugin(name, state, made, replicas)
+            for name, replicas in zip(names, present, strict=True)
+        ]
+        return {"generation": made.generation, "plugins": plugins}
+
+    async def _replicas(self, plugin: str) -> list[dict[str, str]]:
+        answers = await presence.ask(self._transport, "PING", plugin, window=WINDOW)
+        return [{"instance": a["id"], "version": a.get("version", "")} for a in answers]
+
+    async def _remove(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
+        made = await self._registry.remove(_name(request), by=principal)
+        return {"generation": made.generation}
+
+    async def _approve(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
+        made = await self._registry.approve(_name(request))
+        return {"generation": made.generation}
+
+    async def _wait_generation(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
+        """Return when every dispatcher that answers serves at least that generation (L03)."""
+        wanted = _integer(request, "generation", 0)
+        timeout_ms = _integer(request, "timeout_ms", 5_000)
+        served: list[int] = []
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                while True:
+                    served = await self._served()
+                    if served and min(served) >= wanted:
+                        return {"generation": min(served), "dispatchers": len(served)}
+                    await asyncio.sleep(POLL)
+        except TimeoutError:
+            found = f"they serve {sorted(served)}" if served else "no dispatcher answers"
+            raise ControlError(
+                f"generation {wanted} is not served after {timeout_ms} ms: {found}", code="timeout"
+            ) from None
+
+    async def _served(self) -> list[int]:
+        answers = await presence.ask(
+            self._transport, "STATS", subjects.DISPATCHER_SERVICE, window=WINDOW
+        )
+        return [int(a["endpoints"][0]["data"]["generation"]) for a in answers if a.get("endpoints")]
+
+
+async def request(
+    transport: Transport, principal: str, operation: str, **members: Any
+) -> dict[str, Any]:
+    """Send one operator's request and return the answer's members.
+
+    Raises:
+        ControlError: The registry refused it, or there is no registry.
+        TransportError: It was not answered.
+    """
+    timeout = REQUEST_TIMEOUT + members.get("timeout_ms", 0) / 1000
+    subject = subjects.control(principal, operation)
+    body = msgspec.json.encode({"v": 1, **members})
+    try:
+        reply = await transport.request(subject, body, timeout=timeout)
+    except NoResponders as e:
+        raise ControlError(
+            "no registry is listening; is 'hookbus up' running?", code="no_registry"
+        ) from e
+    answer: dict[str, Any] = msgspec.json.decode(reply.data)
+    if "error" in answer:
+        error = msgspec.convert(answer["error"], ErrorBody)
+        raise ControlError(error.message, code=error.code, pointer=error.pointer)
+    return answer
+
+
+def _plugin(name: str, state: State, made: Made, replicas: list[dict[str, str]]) -> dict[str, Any]:
+    bound: Bound = made.bound
+    bindings = [b for b in bound.document.bindings if b.plugin == name]
+    announcement = state.announced.get(name)
+    problem = bound.pending.get(name) or "; ".join(map(str, bound.problems.get(name, ())))
+    return {
+        "plugin": name,
+        "version": announcement.version if announcement else None,
+        "state": "bound" if bindings else "pending",
+        "problem": problem or None,
+        "hooks": [_hook(binding) for binding in bindings],
+        "replicas": replicas,
+    }
+
+
+def _hook(binding: Binding) -> dict[str, Any]:
+    hook: dict[str, Any] = msgspec.to_builtins(binding)
+    del hook["plugin"]
+    return {"name": hook.pop("hook"), **hook}
+
+
+def _request(body: bytes) -> dict[str, Any]:
+    try:
+        request = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError) as e:
+        raise ControlError(f"not JSON: {e}", code="invalid_request") from e
+    if not isinstance(request, dict) or request.get("v") != 1:
+        raise ControlError("expected an object with v 1", code="invalid_request", pointer="/v")
+    return request
+
+
+def _name(request: dict[str, Any]) -> str:
+    name = request.get("plugin")
+    if not isinstance(name, str) or not subjects.is_name(name):
+        raise ControlError(
+            f"expected a plugin's name, got {name!r}", code="invalid_request", pointer="/plugin"
+        )
+    return name
+
+
+def _integer(request: dict[str, Any], member: str, default: int) -> int:
+    value = request.get(member, default)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ControlError(
+            f"expected an integer from 0, got {value!r}",
+            code="invalid_request",
+            pointer=f"/{member}",
+        )
+    return value

@@ -1,0 +1,65 @@
+"""How long anything may take: the budget of an event and the timeouts cut from it (R6). Pure.
+
+All times are seconds on the caller's monotonic clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from hookbus.catalog import TypeSettings
+from hookbus.snapshot import Limits
+
+RETURN_MARGIN: Final = 0.1  # of the event's timeout, kept for the way back to the emitter
+MIN_RETURN_MARGIN: Final = 0.005  # seconds
+MAX_RETURN_MARGIN: Final = 0.050  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What one call may take.
+
+    Attributes:
+        timeout: seconds; 0 means that no budget is left and the call is not made.
+        is_shortened: the budget, not the plugin's own timeout, ends the call.
+    """
+
+    timeout: float
+    is_shortened: bool
+
+
+def event_timeout(asked_ms: int | None, settings: TypeSettings, limits: Limits) -> float:
+    """Return the event's timeout in seconds: what was asked for, cut at the type's maximum."""
+    maximum = settings.max_timeout_ms or limits.max_timeout_ms
+    wanted = asked_ms or settings.timeout_ms or limits.timeout_ms
+    return min(wanted, maximum) / 1000
+
+
+def budget_of(timeout: float) -> float:
+    """Return what may be spent of an event's timeout: less 10 %, at least 5 and at most 50 ms."""
+    margin = min(MAX_RETURN_MARGIN, max(MIN_RETURN_MARGIN, timeout * RETURN_MARGIN))
+    return timeout - margin
+
+
+def allow(
+    remaining: float, wanted: float, min_time: float, reserve: float, stages: int
+) -> Allowance:
+    """Cut one call's timeout from the *remaining* budget.
+
+    *reserve* is kept for the closed plugins of later stages. When that leaves less than the
+    plugin's own minimum, the remaining time is shared equally by the *stages* left.
+    """
+    if remaining <= 0:
+        return Allowance(0.0, is_shortened=True)
+    cap = remaining - reserve
+    if cap < min_time:
+        cap = remaining / stages
+    if cap < wanted:
+        return Allowance(cap, is_shortened=True)
+    return Allowance(wanted, is_shortened=False)
+
+
+def whole_milliseconds(seconds: float) -> int:
+    """Round down to at least 1 ms; binary noise below a nanosecond does not count."""
+    return max(1, int(seconds * 1000 + 1e-6))

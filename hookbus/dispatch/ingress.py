@@ -1,0 +1,217 @@
+"""An emit's bytes in, the reply's bytes out: checks, refusals, readiness, the in-flight limit."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from hookbus import subjects
+from hookbus.dispatch.aggregate import Ledger, Objection, combine
+from hookbus.dispatch.deadline import budget_of, event_timeout
+from hookbus.dispatch.dispatcher import Dispatcher, task_of
+from hookbus.errors import InvalidEvent, TransportError
+from hookbus.models import Decision
+from hookbus.snapshot import Limits, Snapshot
+from hookbus.telemetry import Counters
+from hookbus.transport import Message, Subscription, Transport
+from hookbus.wire.call import encode_observed
+from hookbus.wire.decision import (
+    ErrorBody,
+    encode_answer,
+    encode_decision,
+    encode_refusal,
+    refusal_of,
+)
+from hookbus.wire.event import Inbound, decode_event
+
+STORE_TIMEOUT: Final = 2.0  # seconds to wait for the stream's acknowledgement of a notified event
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message with a checked event in it. *received* is on the dispatcher's clock."""
+
+    inbound: Inbound
+    reply: str
+    received: float
+
+
+class Ingress:
+    """Takes emits and notifications from the broker and answers each exactly once.
+
+    It listens before the first snapshot is loaded: not ready is not the same as no plugins (R25).
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        dispatcher: Dispatcher,
+        counters: Counters,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._transport = transport
+        self._dispatcher = dispatcher
+        self._counters = counters
+        self._new_id = new_id
+        self._loop = asyncio.get_running_loop()
+        self._snapshot: Snapshot | None = None
+        self._ready = asyncio.Event()
+        self._running: set[asyncio.Task[None]] = set()
+        self._subscriptions: list[Subscription] = []
+
+    @property
+    def generation(self) -> int:
+        """The generation that the next event uses; 0 before the first is loaded."""
+        return self._snapshot.generation if self._snapshot else 0
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._running)
+
+    def use(self, snapshot: Snapshot) -> None:
+        """Decide what comes from now on under *snapshot*; what runs keeps its own (R16)."""
+        self._snapshot = snapshot
+        self._ready.set()
+
+    async def start(self) -> None:
+        """Listen, as one of the queue group of dispatchers."""
+        for subject, answer in (
+            (subjects.EMIT_ALL, self._decide),
+            (subjects.NOTIFY_ALL, self._notify),
+        ):
+            self._subscriptions.append(
+                await self._transport.subscribe(
+                    subject, self._on_message(answer), queue=subjects.DISPATCHER_QUEUE
+                )
+            )
+
+    async def stop(self) -> None:
+        """Take nothing new, then let everything that runs finish with its replies still open."""
+        for subscription in self._subscriptions:
+            await subscription.drain()
+        while self._running:
+            await asyncio.wait(self._running)
+
+    def _on_message(
+        self, answer: Callable[[Arrival], Coroutine[Any, Any, None]]
+    ) -> Callable[[Message], None]:
+        def on_message(message: Message) -> None:
+            # NATS does not check reply subjects: an answer to another subject than an inbox
+            # could be made to speak for the dispatcher
+            if not message.reply.startswith(subjects.INBOX):
+                self._counters.count("no_reply_subject")
+                return
+            self._run(self._checked(message, answer))
+
+        return on_message
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _checked(
+        self, message: Message, answer: Callable[[Arrival], Coroutine[Any, Any, None]]
+    ) -> None:
+        received = self._loop.time()
+        principal, event_type = subjects.principal_and_type(message.subject)
+        try:
+            inbound = decode_event(message.data, message.headers, principal, event_type)
+            await answer(Arrival(inbound, message.reply, received))
+        except InvalidEvent as e:
+            await self._refuse(message.reply, refusal_of(e))
+        except Exception:
+            # a defect of ours: nothing was decided, and nobody may guess
+            log.exception("dispatch_failed")
+            await self._refuse(message.reply, ErrorBody("unavailable", "the dispatcher failed"))
+
+    async def _decide(self, arrival: Arrival) -> None:
+        limits = self._snapshot.limits if self._snapshot else Limits()
+        size, maximum = len(arrival.inbound.body), limits.max_event_bytes
+        if size > maximum:
+            reason = f"event_too_large: the event takes {size} bytes, at most {maximum}"
+            return await self._block(arrival, "limit", "event_too_large", reason)
+        if len(self._running) > limits.max_in_flight:
+            self._counters.count("overloaded")
+            reason = f"overloaded: {limits.max_in_flight} events are being decided already"
+            return await self._block(arrival, "limit", "overloaded", reason)
+        snapshot = self._snapshot or await self._first_snapshot(arrival, limits)
+        if snapshot is None:
+            self._counters.count("not_ready")
+            reason = "not_ready: the dispatcher has no configuration yet; is a registry running?"
+            return await self._block(arrival, "config", "not_ready", reason)
+        event = arrival.inbound.event
+        event_type = snapshot.catalog.get(event.type)
+        event_type.check(event.data)
+        timeout = event_timeout(event.hbtimeoutms, event_type.settings, snapshot.limits)
+        task = task_of(arrival.inbound, snapshot, arrival.received, timeout)
+        await self._answer(arrival.reply, await self._dispatcher.dispatch(task))
+
+    async def _first_snapshot(self, arrival: Arrival, limits: Limits) -> Snapshot | None:
+        """Wait for it as long as the event's own budget lasts, at most ``ready_timeout`` (R25)."""
+        asked_ms = arrival.inbound.event.hbtimeoutms or limits.timeout_ms
+        wait = min(limits.ready_timeout_ms / 1000, budget_of(asked_ms / 1000))
+        try:
+            async with asyncio.timeout(wait):
+                await self._ready.wait()
+        except TimeoutError:
+            pass
+        return self._snapshot
+
+    async def _notify(self, arrival: Arrival) -> None:
+        """Hand an event to the observers; it is answered once the stream has it."""
+        limits = self._snapshot.limits if self._snapshot else Limits()
+        size, inbound = len(arrival.inbound.body), arrival.inbound
+        if size > limits.max_event_bytes:
+            raise InvalidEvent(f"the event takes {size} bytes, at most {limits.max_event_bytes}")
+        snapshot = self._snapshot or await self._first_snapshot(arrival, limits)
+        if snapshot is None:
+            return await self._refuse(arrival.reply, ErrorBody("unavailable", "not ready"))
+        snapshot.catalog.get(inbound.event.type).check(inbound.event.data)
+        problem = None if inbound.dry_run else await self._store(inbound)
+        if problem is not None:
+            return await self._refuse(arrival.reply, ErrorBody("unavailable", problem))
+        return await self._publish(arrival.reply, encode_answer({"stored": not inbound.dry_run}))
+
+    async def _store(self, inbound: Inbound) -> str | None:
+        """Wait until the stream has the event; return why not."""
+        body = encode_observed(inbound.principal, inbound.body, b"null")
+        subject = subjects.observe(inbound.event.type)
+        try:
+            reply = await self._transport.request(subject, body, timeout=STORE_TIMEOUT)
+            answer = msgspec.json.decode(reply.data)
+        except (TransportError, msgspec.DecodeError) as e:
+            return f"not stored: {e}"
+        stored = isinstance(answer, dict) and "seq" in answer
+        return None if stored else f"not stored: the stream answered {answer!r}"
+
+    async def _block(self, arrival: Arrival, cause: Any, code: str, reason: str) -> None:
+        """Decide without asking anybody."""
+        ledger = Ledger(objections=[Objection(None, cause, code, reason)])
+        decision = combine(arrival.inbound, self.generation, self._new_id(), ledger)
+        await self._dispatcher.hand_over(arrival.inbound, decision, arrival.received)
+        await self._answer(arrival.reply, decision)
+
+    async def _answer(self, reply: str, decision: Decision) -> None:
+        await self._publish(reply, encode_decision(decision))
+
+    async def _refuse(self, reply: str, error: ErrorBody) -> None:
+        self._counters.count("refused")
+        body, headers = encode_refusal(error)
+        await self._publish(reply, body, headers)
+
+    async def _publish(
+        self, reply: str, body: bytes, headers: dict[str, str] | None = None
+    ) -> None:
+        try:
+            await self._transport.publish(reply, body, headers=headers)
+        except TransportError as e:
+            self._counters.count("undelivered")
+            log.warning("reply_not_sent: %s", e)

@@ -1,0 +1,122 @@
+"""A whole dispatcher over one transport: inbox, ingress, configuration, presence."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from uuid_utils import uuid7
+
+from hookbus import subjects
+from hookbus.dispatch.dispatcher import Dispatcher, Tools
+from hookbus.dispatch.ingress import Ingress
+from hookbus.dispatch.recorder import StreamRecorder
+from hookbus.errors import HookbusError
+from hookbus.keyvalue import Entry, KeyValue, Watch
+from hookbus.presence import Endpoint, Presence, Service
+from hookbus.runtimes.remote import Remote
+from hookbus.snapshot import Snapshot, decode_document
+from hookbus.telemetry import CountingObserver, Counters
+from hookbus.transport import Transport
+
+RETRY: Final = 0.25  # seconds between attempts to follow the configuration
+
+log = logging.getLogger(__name__)
+
+
+class DispatcherRole:
+    """One dispatcher, from :meth:`start` to :meth:`stop`; replicas share the emits."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        open_config: Callable[[], Awaitable[KeyValue]],
+        *,
+        version: str,
+    ) -> None:
+        """Dispatch over *transport*; *open_config* opens the bucket ``hookbus_config``."""
+        self.instance = secrets.token_hex(8)
+        self.counters = Counters()
+        self._transport = transport
+        self._open_config = open_config
+        self._remote = Remote(transport, self.instance, self.counters)
+        dispatcher = Dispatcher(
+            Tools(
+                runtime=self._remote,
+                recorder=StreamRecorder(transport, self.counters),
+                observer=CountingObserver(self.counters),
+                clock=asyncio.get_running_loop().time,
+                new_id=_new_decision_id,
+            )
+        )
+        self.ingress = Ingress(transport, dispatcher, self.counters, _new_decision_id)
+        endpoint = Endpoint("emit", subjects.EMIT_ALL, subjects.DISPATCHER_QUEUE, data=self._data)
+        service = Service(subjects.DISPATCHER_SERVICE, version, self.instance, endpoints=[endpoint])
+        self._presence = Presence(transport, service)
+        self._following: asyncio.Task[None] | None = None
+        self._watch: Watch | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Connected, and a configuration is loaded."""
+        return self._transport.is_connected and self.ingress.generation > 0
+
+    async def start(self) -> None:
+        """Listen, then load the configuration: emits that come before it wait for it (R25)."""
+        await self._remote.start()
+        await self.ingress.start()
+        await self._presence.start()
+        await self._transport.flush()
+        self._following = asyncio.get_running_loop().create_task(self._follow())
+
+    async def stop(self) -> None:
+        """Stop in the order that loses nothing.
+
+        First nobody sends us more; then what runs is decided, with the reply inbox still open;
+        then the inbox closes. Draining all at once, as nats-py's drain does, loses the replies of
+        the events that are still being decided.
+        """
+        if self._following is not None:
+            self._following.cancel()
+        await self.ingress.stop()
+        await self._remote.stop()
+        await self._presence.stop()
+        if self._watch is not None:
+            await self._watch.stop()
+
+    async def _follow(self) -> None:
+        """Watch the configuration; the bucket may come after us."""
+        told = ""
+        while self._watch is None:
+            try:
+                config = await self._open_config()
+                self._watch = await config.watch(subjects.CONFIG_KEY, self._on_config)
+            except HookbusError as e:
+                if str(e) != told:
+                    log.warning("no_configuration_yet: %s; trying on", e)
+                told = str(e)
+                await asyncio.sleep(RETRY)
+
+    def _on_config(self, entry: Entry) -> None:
+        """Take a new generation; one that cannot be read leaves the last good one in use."""
+        try:
+            snapshot = Snapshot.of(entry.revision, decode_document(entry.value))
+        except Exception:
+            log.exception("configuration_unreadable generation=%d", entry.revision)
+            return
+        self.ingress.use(snapshot)
+        log.info("generation %d: %d bindings", snapshot.generation, len(snapshot.bindings))
+
+    def _data(self) -> dict[str, Any]:
+        return {
+            "generation": self.ingress.generation,
+            "in_flight": self.ingress.in_flight,
+            "counters": self.counters.as_dict(),
+        }
+
+
+def _new_decision_id() -> str:
+    return str(uuid7())

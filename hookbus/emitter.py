@@ -1,0 +1,296 @@
+"""Emitting: fire an event, get the decision."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, Self, TypeAlias
+
+import msgspec
+from pydantic import BaseModel
+
+from hookbus import subjects
+from hookbus.errors import (
+    Disconnected,
+    InvalidEvent,
+    NoResponders,
+    PayloadTooLarge,
+    RequestTimeout,
+    Unavailable,
+    UnavailableCode,
+)
+from hookbus.models import Cause, Decision, EventRef, Outcome
+from hookbus.transport import Message, NatsTransport, Transport
+from hookbus.wire.decision import decode_decision, decode_refusal
+
+OnUnavailable: TypeAlias = Literal["raise", "block", "continue"]
+
+DEFAULT_URL: Final = "nats://127.0.0.1:4222"
+DEFAULT_TIMEOUT: Final = 1.0  # seconds
+LONGEST_WAIT: Final = 31.0  # seconds; an event without a timeout of its own may take up to 30
+
+log = logging.getLogger(__name__)
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Emitter:
+    """Fires events and returns decisions. One per process is enough; it may be shared by all tasks.
+
+    >>> async with Emitter.connect("nats://127.0.0.1:4222", source="/chat") as bus:
+    ...     decision = await bus.emit("message_received", {"text": "hi"}, timeout=0.5)
+    ...     decision.raise_for_block()
+    """
+
+    def __init__(
+        self,
+        transport: Transport | None = None,
+        *,
+        source: str,
+        principal: str = subjects.ANONYMOUS,
+        on_unavailable: OnUnavailable = "raise",
+        timeout: float | None = DEFAULT_TIMEOUT,
+    ) -> None:
+        """Emit over *transport*, which stays the caller's; :meth:`connect` makes one.
+
+        Args:
+            source: the CloudEvents source of every event, a URI reference such as ``/chat``.
+            principal: who emits; with authentication the broker binds it.
+            on_unavailable: what an emit does when no decision can be had.
+            timeout: seconds for each event that names none; None leaves it to the bus.
+        """
+        if not subjects.is_name(principal):
+            raise ValueError(f"principal: expected {subjects.NAME.pattern}, got {principal!r}")
+        if not source:
+            raise ValueError("source: expected a URI reference such as '/chat', got ''")
+        if on_unavailable not in ("raise", "block", "continue"):
+            raise ValueError(
+                f"on_unavailable: expected 'raise', 'block' or 'continue', got {on_unavailable!r}"
+            )
+        self._transport = transport
+        self._source = source
+        self._principal = principal
+        self._on_unavailable = on_unavailable
+        self._timeout = timeout
+        self._url: str | None = None
+        self._connection: Mapping[str, Any] = {}
+
+    @classmethod
+    def connect(
+        cls,
+        url: str = DEFAULT_URL,
+        *,
+        source: str,
+        principal: str = subjects.ANONYMOUS,
+        on_unavailable: OnUnavailable = "raise",
+        timeout: float | None = DEFAULT_TIMEOUT,
+        **connection: Any,
+    ) -> Self:
+        """Prepare an emitter with a connection of its own, opened by ``async with`` or :meth:`open`.
+
+        *connection* goes to :meth:`hookbus.transport.NatsTransport.connect`.
+        """
+        emitter = cls(
+            source=source, principal=principal, on_unavailable=on_unavailable, timeout=timeout
+        )
+        emitter._url = url
+        emitter._connection = connection
+        return emitter
+
+    async def open(self) -> Self:
+        """Connect.
+
+        Raises:
+            ConnectFailed: The broker cannot be reached within the connect timeout.
+        """
+        if self._transport is None and self._url is not None:
+            self._transport = await NatsTransport.connect(
+                self._url, principal=self._principal, **self._connection
+            )
+        return self
+
+    async def close(self) -> None:
+        """Close a connection that :meth:`open` made."""
+        if self._url is not None and self._transport is not None:
+            transport, self._transport = self._transport, None
+            await transport.close()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+    async def emit(
+        self,
+        type: str,
+        data: Any,
+        *,
+        timeout: float | None = None,
+        dry_run: bool = False,
+        **attributes: Any,
+    ) -> Decision:
+        """Fire an event and return what the bus decides.
+
+        Args:
+            type: the event type, ``"tool_invoked"``.
+            data: JSON values or a payload model.
+            timeout: seconds until the decision must be here.
+            dry_run: ask, but let nothing in the world change.
+            attributes: further CloudEvents attributes: ``id``, ``subject``, ``time``,
+                ``traceparent``, ``tracestate``, or extensions.
+
+        Raises:
+            InvalidEvent: The event was refused; ``pointer`` names the field.
+            Unavailable: No decision could be had and ``on_unavailable`` is ``"raise"``.
+        """
+        timeout = self._timeout if timeout is None else timeout
+        data = plain(data)
+        event = self._event(type, data, attributes, dry_run=dry_run)
+        if timeout is not None:
+            event["hbtimeoutms"] = max(10, int(timeout * 1000))
+        try:
+            reply = await self._request(
+                subjects.emit(self._principal, type), _encoded(event), timeout or LONGEST_WAIT
+            )
+            return self._decision(reply, data)
+        except PayloadTooLarge as e:
+            return self._own(event, "block", "limit", "event_too_large", f"event_too_large: {e}")
+        except Unavailable as e:
+            return self._without_decision(event, e)
+
+    async def notify(
+        self, type: str, data: Any, *, timeout: float | None = None, **attributes: Any
+    ) -> None:
+        """Tell the observers of *type*; return once the stream has the event. Nobody decides.
+
+        Raises:
+            InvalidEvent: The event was refused; ``pointer`` names the field.
+            Unavailable: It is not known to be stored.
+        """
+        event = self._event(type, plain(data), attributes)
+        timeout = self._timeout if timeout is None else timeout
+        try:
+            reply = await self._request(
+                subjects.notify(self._principal, type), _encoded(event), timeout or LONGEST_WAIT
+            )
+        except PayloadTooLarge as e:
+            raise InvalidEvent(str(e)) from e
+        _raise_refusal(reply)
+
+    def without_connection(
+        self, type: str, data: Any, error: Unavailable, *, dry_run: bool = False, **kwargs: Any
+    ) -> Decision:
+        """Do what ``on_unavailable`` says for an event that cannot even be sent (R30)."""
+        kwargs.pop("timeout", None)
+        event = self._event(type, plain(data), kwargs, dry_run=dry_run)
+        return self._without_decision(event, error)
+
+    def _event(
+        self, type: str, data: Any, attributes: Mapping[str, Any], *, dry_run: bool = False
+    ) -> dict[str, Any]:
+        if not subjects.is_event_type(type):
+            raise InvalidEvent(
+                f"expected tokens like 'tool_invoked' joined by dots, got {type!r}", pointer="/type"
+            )
+        event = {
+            "specversion": "1.0",
+            "id": os.urandom(16).hex(),
+            "source": self._source,
+            "type": type,
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            **attributes,
+            "data": data,
+        }
+        if dry_run:
+            event["hbdryrun"] = True
+        return event
+
+    async def _request(self, subject: str, body: bytes, timeout: float) -> Message:
+        if self._transport is None:
+            raise RuntimeError("the emitter is not open; use 'async with' or await open() first")
+        try:
+            return await self._transport.request(subject, body, timeout=timeout)
+        except NoResponders as e:
+            raise _unavailable(
+                "no_responders", "no dispatcher is listening; is 'hookbus up' running?"
+            ) from e
+        except RequestTimeout as e:
+            raise _unavailable("timeout", f"no decision within {timeout} s") from e
+        except Disconnected as e:
+            raise _unavailable("disconnected", f"not connected to the broker: {e}") from e
+
+    def _decision(self, reply: Message, data: Any) -> Decision:
+        _raise_refusal(reply)
+        try:
+            decision = decode_decision(reply.data)
+        except msgspec.DecodeError as e:
+            raise _unavailable("no_responders", f"what answered is no dispatcher: {e}") from e
+        if decision.outcome == "intercept":
+            if decision.data is msgspec.UNSET:
+                raise _unavailable("no_responders", "the decision is intercept, but has no data")
+            return decision
+        used = data if decision.outcome == "continue" else None
+        return msgspec.structs.replace(decision, data=used)
+
+    def _without_decision(self, event: Mapping[str, Any], error: Unavailable) -> Decision:
+        """R30: do what the caller chose."""
+        if self._on_unavailable == "raise":
+            raise error
+        log.warning("no_decision: %s; on_unavailable=%s", error, self._on_unavailable)
+        if self._on_unavailable == "block":
+            return self._own(event, "block", "unavailable", error.code, str(error))
+        warning = f"hookbus: no decision could be had: {error}; on_unavailable=continue"
+        return msgspec.structs.replace(
+            self._own(event, "continue", None, error.code, None),
+            degraded=True,
+            warnings=(warning,),
+            data=event["data"],
+        )
+
+    def _own(
+        self,
+        event: Mapping[str, Any],
+        outcome: Outcome,
+        cause: Cause | None,
+        code: str,
+        reason: str | None,
+    ) -> Decision:
+        """A decision that no dispatcher made."""
+        return Decision(
+            id=os.urandom(16).hex(),
+            event=EventRef(event["id"], event["source"], event["type"]),
+            outcome=outcome,
+            principal=self._principal,
+            cause=cause,
+            code=code,
+            reason=reason,
+            data=None,
+        )
+
+
+def plain(data: Any) -> Any:
+    """Turn a payload model into JSON values; what was never set stays away."""
+    return data.model_dump(mode="json", exclude_unset=True) if isinstance(data, BaseModel) else data
+
+
+def _encoded(event: Mapping[str, Any]) -> bytes:
+    try:
+        return _encode(event)
+    except (TypeError, ValueError, RecursionError) as e:  # no JSON: a set, a lone surrogate, …
+        raise InvalidEvent(f"cannot be sent as JSON: {e}", pointer="/data") from e
+
+
+def _raise_refusal(reply: Message) -> None:
+    refusal = decode_refusal(reply.data, reply.headers)
+    if refusal is None:
+        return
+    if refusal.code == "unavailable":
+        raise _unavailable("no_responders", refusal.message)
+    raise InvalidEvent(refusal.message, code=refusal.code, pointer=refusal.pointer)
+
+
+def _unavailable(code: UnavailableCode, message: str) -> Unavailable:
+    return Unavailable(f"{code}: {message}", code=code)

@@ -1,0 +1,153 @@
+"""Everything hookbus raises, drawn as a tree. Pure.
+
+HookbusError
+├── InvalidEvent            the bus refused the event: nothing was decided
+├── HookBlocked             the decision was Block, and the emitter asked to hear it as an exception
+├── Unavailable             no decision could be had
+├── TransportError
+│   ├── NoResponders        nothing is subscribed to the subject
+│   ├── RequestTimeout      no reply in time
+│   ├── Disconnected        the connection is down; nothing was sent
+│   ├── PayloadTooLarge     larger than the broker's max_payload
+│   ├── PublishDenied       the broker's permissions refuse the subject
+│   └── ConnectFailed       the broker could not be reached
+├── KeyConflict             a compare-and-set lost against another writer
+├── BadPatch                a patch that cannot be decoded or applied
+├── InvalidManifest         a hook, a plugin name or an announcement that cannot be bound
+├── SettingsError           a settings file that cannot be used
+├── ControlError            the registry refused an operator's request
+└── BrokerError             the embedded nats-server cannot be started
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+UnavailableCode = Literal["no_responders", "timeout", "disconnected"]
+
+
+class HookbusError(Exception):
+    """The root of everything that hookbus raises on purpose."""
+
+
+class InvalidEvent(HookbusError):
+    """The event was refused, so nothing was decided.
+
+    Attributes:
+        code: ``invalid_event``, ``unknown_type`` or ``schema``.
+        pointer: JSON Pointer of the offending field in the event; ``""`` is the event itself.
+    """
+
+    def __init__(self, message: str, *, code: str = "invalid_event", pointer: str = "") -> None:
+        super().__init__(f"{code} at {pointer!r}: {message}" if pointer else f"{code}: {message}")
+        self.code = code
+        self.pointer = pointer
+        self.message = message
+
+
+class HookBlocked(HookbusError):
+    """The decision was Block.
+
+    Attributes:
+        id: decision id.
+        by: the plugin whose Block is the primary one, or None.
+        reason: for operators.
+        code: for programs.
+        message: may be shown to an end user.
+    """
+
+    def __init__(
+        self, id: str, by: str | None, reason: str, code: str | None, message: str | None
+    ) -> None:
+        super().__init__(reason)
+        self.id = id
+        self.by = by
+        self.reason = reason
+        self.code = code
+        self.message = message
+
+
+class Unavailable(HookbusError):
+    """No decision could be had; the outcome must not be guessed."""
+
+    def __init__(self, message: str, *, code: UnavailableCode) -> None:
+        super().__init__(message)
+        self.code: UnavailableCode = code
+
+
+class TransportError(HookbusError):
+    """A message could not be sent or was not answered."""
+
+
+class NoResponders(TransportError):
+    """Nothing is subscribed to the subject."""
+
+
+class RequestTimeout(TransportError):
+    """No reply came in time."""
+
+
+class Disconnected(TransportError):
+    """The connection to the broker is down. What was not sent is not sent later."""
+
+
+class PayloadTooLarge(TransportError):
+    """A message larger than the broker takes; both numbers in bytes."""
+
+    def __init__(self, size: int, max_payload: int) -> None:
+        super().__init__(f"message of {size} bytes, the broker takes at most {max_payload}")
+        self.size = size
+        self.max_payload = max_payload
+
+
+class PublishDenied(TransportError):
+    """The broker's permissions refuse to publish on the subject."""
+
+
+class ConnectFailed(TransportError):
+    """The broker could not be reached within the connect timeout."""
+
+
+class KeyConflict(HookbusError):
+    """Another writer changed the key first; read it again and retry."""
+
+
+class BadPatch(HookbusError):
+    """A patch that cannot be decoded or applied; nothing of it was applied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, and where: ``hooks[0].timeout_ms``, ``expected 1 … 30000, got 0``."""
+
+    at: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.at}: {self.message}" if self.at else self.message
+
+
+class InvalidManifest(HookbusError):
+    """What a plugin declares cannot be bound; *problems* says each reason."""
+
+    def __init__(self, who: str, problems: tuple[Problem, ...]) -> None:
+        super().__init__(f"{who}: " + "; ".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class SettingsError(HookbusError):
+    """A settings file that cannot be used; the message names file and line or field."""
+
+
+class ControlError(HookbusError):
+    """The registry refused an operator's request."""
+
+    def __init__(self, message: str, *, code: str, pointer: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.pointer = pointer
+
+
+class BrokerError(HookbusError):
+    """The embedded nats-server cannot be found, started or given its directory."""

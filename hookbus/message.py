@@ -1,0 +1,66 @@
+"""One message as a broker hands it over, and what a message must be like to be sent. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+from hookbus.errors import PayloadTooLarge, TransportError
+
+_NO_RESPONDERS_STATUS: Final = "503"
+_HEADER_KEY: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # a token of RFC 7230
+_NOT_IN_A_LINE: Final = re.compile(r"[\r\n\0]")
+_NOT_IN_A_SUBJECT: Final = re.compile(r"[ \t\r\n\0]")
+_FRAME_BYTES: Final = len("NATS/1.0\r\n\r\n")
+
+
+class Message(Protocol):
+    """One received message. ``reply`` is ``""`` when no answer is wanted."""
+
+    @property
+    def subject(self) -> str: ...
+    @property
+    def reply(self) -> str: ...
+    @property
+    def data(self) -> bytes: ...
+    @property
+    def headers(self) -> Mapping[str, str] | None: ...
+
+
+MessageCallback = Callable[[Message], None]
+
+
+def is_no_responders(message: Message) -> bool:
+    """Tell whether the broker says that nothing is subscribed to the request's subject."""
+    return (
+        not message.data
+        and message.headers is not None
+        and message.headers.get("Status") == _NO_RESPONDERS_STATUS
+    )
+
+
+def check_sendable(
+    subject: str, data: bytes, headers: Mapping[str, str] | None, max_payload: int
+) -> None:
+    """Refuse what would forge a line of the protocol, or make the broker close the connection.
+
+    Raises:
+        PayloadTooLarge: The broker counts the headers in.
+        TransportError: *subject* is not one, or a header is more than one line.
+    """
+    if not subject or _NOT_IN_A_SUBJECT.search(subject):
+        raise TransportError(f"expected a subject without white space, got {subject!r}")
+    size = len(data)
+    if headers:
+        size += _FRAME_BYTES + sum(_header_size(subject, *header) for header in headers.items())
+    if size > max_payload:
+        raise PayloadTooLarge(size, max_payload)
+
+
+def _header_size(subject: str, key: str, value: str) -> int:
+    if not _HEADER_KEY.fullmatch(key) or _NOT_IN_A_LINE.search(value):
+        raise TransportError(
+            f"message on {subject!r}: header {key!r}: expected a token and one line, got {value!r}"
+        )
+    return len(f"{key}: {value}\r\n".encode())

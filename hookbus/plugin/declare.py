@@ -1,0 +1,174 @@
+"""Plugin and its hooks, as an author declares them; what is wrong is said where it is written."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import typing
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from pydantic import BaseModel
+
+from hookbus import subjects
+from hookbus.errors import InvalidManifest, Problem
+from hookbus.manifest.announcement import MAX_HOOKS
+from hookbus.manifest.hook import HookOptions, parse_hook
+from hookbus.manifest.semver import is_version
+from hookbus.models import HookEvent, Mode, OnFailure, Phase, Verdict
+
+Handler: TypeAlias = Callable[[HookEvent[Any]], Verdict | None | Awaitable[Verdict | None]]
+ConfigCallback: TypeAlias = Callable[[dict[str, Any]], None]
+
+_AnyHandler = TypeVar("_AnyHandler", bound=Callable[..., Any])
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A declared hook and who handles it.
+
+    Attributes:
+        payload: the model that the handler's annotation names; None hands over plain JSON values.
+        is_async: a plain function runs in a thread.
+    """
+
+    options: HookOptions
+    handler: Handler
+    payload: type[BaseModel] | None
+    is_async: bool
+
+
+class Plugin:
+    """A plugin: a name, a version, and hooks.
+
+    >>> plugin = Plugin("no-shouting", version="1.0.0")
+    >>> @plugin.hook("message_received", phase="validate")
+    ... async def calm(event: HookEvent[MessageReceived]) -> Verdict | None:
+    ...     return Block("shouting") if event.data.text.isupper() else None
+    >>> if __name__ == "__main__":
+    ...     plugin.run()
+    """
+
+    def __init__(self, name: str, *, version: str) -> None:
+        problems = []
+        if not subjects.is_name(name):
+            problems.append(Problem("name", f"expected {subjects.NAME.pattern}, got {name!r}"))
+        if not is_version(version):
+            problems.append(
+                Problem("version", f"expected a SemVer version such as '1.0.0', got {version!r}")
+            )
+        if problems:
+            raise InvalidManifest(f"plugin {name!r}", tuple(problems))
+        self.name = name
+        self.version = version
+        self._hooks: dict[str, Hook] = {}
+        self._config: dict[str, Any] = {}
+        self._on_config: list[ConfigCallback] = []
+
+    @property
+    def hooks(self) -> Mapping[str, Hook]:
+        """The declared hooks by name."""
+        return self._hooks
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The values of ``[plugins.NAME.config]`` in the operator's settings; empty until bound."""
+        return self._config
+
+    def on_config(self, callback: ConfigCallback) -> ConfigCallback:
+        """Call *callback* with the new values whenever they change; usable as a decorator."""
+        self._on_config.append(callback)
+        return callback
+
+    def configure(self, config: Mapping[str, Any]) -> None:
+        """Take new values. A callback that raises keeps nobody else from hearing of them."""
+        if config == self._config:
+            return
+        self._config = dict(config)
+        for callback in self._on_config:
+            try:
+                callback(self._config)
+            except Exception:
+                log.exception("config_callback_failed plugin=%s", self.name)
+
+    def hook(
+        self,
+        type: str,
+        *,
+        phase: Phase,
+        name: str | None = None,
+        priority: int | None = None,
+        timeout_ms: int | None = None,
+        min_ms: int | None = None,
+        on_failure: OnFailure | None = None,
+        mode: Mode | None = None,
+        reinvoke: Literal["never", "if_needed"] | None = None,
+        side_effects: Literal["none", "none_on_dry_run", "some"] | None = None,
+        when: Sequence[str] | None = None,
+        writable: Sequence[str] | None = None,
+        rewrites: Sequence[str] | None = None,
+        cache_ttl_ms: int | None = None,
+        cache_key: Sequence[str] | None = None,
+        retry: int | None = None,
+        max_reply_bytes: int | None = None,
+    ) -> Callable[[_AnyHandler], _AnyHandler]:
+        """Declare a hook; the function below answers it.
+
+        The options are wishes: the operator's settings win. What is left out is the bus's default.
+
+        Raises:
+            InvalidManifest: At once, naming every option that cannot be.
+        """
+        wished = {k: v for k, v in locals().items() if k not in ("self", "name") and v is not None}
+        raw = {k: list(v) if isinstance(v, tuple) else v for k, v in wished.items()}
+        if name is not None:
+            raw["name"] = name
+        options = parse_hook(raw)
+        if not isinstance(options, HookOptions):
+            raise InvalidManifest(f"plugin {self.name!r}, hook on {type!r}", options)
+        self._check_room(options)
+
+        def declare(handler: _AnyHandler) -> _AnyHandler:
+            self._hooks[options.name] = Hook(
+                options, handler, _payload_of(handler), inspect.iscoroutinefunction(handler)
+            )
+            return handler
+
+        return declare
+
+    def run(self) -> None:
+        """Serve until SIGTERM or ctrl-C; the connection comes from the environment."""
+        from hookbus.plugin.run import run  # the one place where an SDK import costs a process
+
+        run(self)
+
+    def _check_room(self, options: HookOptions) -> None:
+        if options.name in self._hooks:
+            message = "expected a name of its own for each hook; set name="
+            raise InvalidManifest(f"plugin {self.name!r}", (Problem(options.name, message),))
+        if len(self._hooks) >= MAX_HOOKS:
+            message = f"expected at most {MAX_HOOKS} hooks"
+            raise InvalidManifest(f"plugin {self.name!r}", (Problem("hooks", message),))
+
+
+def _payload_of(handler: Callable[..., Any]) -> type[BaseModel] | None:
+    """Find the model in ``event: HookEvent[MessageReceived]``."""
+    parameters = list(inspect.signature(handler).parameters)
+    if len(parameters) != 1:
+        raise TypeError(
+            f"{handler.__qualname__}: expected one parameter, the event, got {parameters}"
+        )
+    try:
+        annotation = typing.get_type_hints(handler).get(parameters[0])
+    except NameError as e:
+        raise TypeError(
+            f"{handler.__qualname__}: its annotations cannot be resolved ({e}); "
+            "define the model at the top of the module"
+        ) from e
+    arguments = typing.get_args(annotation)
+    if not arguments or not isinstance(arguments[0], type):
+        return None
+    return arguments[0] if issubclass(arguments[0], BaseModel) else None

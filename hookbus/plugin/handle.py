@@ -1,0 +1,245 @@
+"""One call or one observed message: bytes in, the handler's answer out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+import msgspec
+from pydantic import ValidationError
+
+from hookbus.emitter import plain
+from hookbus.models import Block, Continue, HookEvent, Intercept
+from hookbus.plugin.declare import Hook, Plugin
+from hookbus.wire.call import Call, Observed
+from hookbus.wire.verdict import Reply
+
+MAX_ASYNC_CALLS: Final = 64
+MAX_THREADS: Final = 16
+
+_KNOWN_ATTRIBUTES: Final = frozenset(
+    [
+        "specversion",
+        "id",
+        "source",
+        "type",
+        "subject",
+        "time",
+        "datacontenttype",
+        "dataschema",
+        "data",
+        "hbtimeoutms",
+        "hbdryrun",
+        "hbchain",
+        "traceparent",
+        "tracestate",
+    ]
+)
+_Result = TypeVar("_Result")
+
+log = logging.getLogger(__name__)
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class Slots:
+    """How many handlers run. A thread cannot be stopped: one that timed out keeps its slot."""
+
+    async_calls: int = 0
+    threads: int = 0
+    stuck_threads: int = 0
+    executor: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(MAX_THREADS, "hookbus-handler")
+    )
+
+    def are_full_for(self, hook: Hook) -> bool:
+        return self.async_calls >= MAX_ASYNC_CALLS if hook.is_async else self.threads >= MAX_THREADS
+
+
+class HandlerFailed(Exception):
+    """The handler gave no usable verdict; the text may leave the plugin."""
+
+
+class Handling:
+    """Runs the handlers of one plugin."""
+
+    def __init__(self, plugin: Plugin) -> None:
+        self._plugin = plugin
+        self.slots = Slots()
+
+    async def answer(self, hook: Hook, call: Call, time_left: float) -> bytes | None:
+        """Return the verdict's bytes; None when the call's time was over before the handler's.
+
+        An exception of the handler becomes a ``service_error`` without its text: what went wrong
+        inside is for the plugin's log, not for the bus.
+        """
+        if self.slots.are_full_for(hook):
+            running = self.slots.async_calls if hook.is_async else self.slots.threads
+            return self._error(call, "overloaded", f"{running} calls in flight")
+        if time_left <= 0:
+            return None
+        try:
+            event = event_of(call.event, hook)
+            async with asyncio.timeout(time_left):
+                verdict = await self._run(hook, event)
+            return self._verdict(call, verdict)
+        except TimeoutError:
+            log.warning(
+                "handler_timed_out hook=%s timeout_ms=%d", hook.options.name, call.timeout_ms
+            )
+            return None
+        except HandlerFailed as e:
+            return self._error(call, "service_error", str(e))
+
+    async def observe(self, hook: Hook, message: Observed) -> None:
+        """Show an observer its event.
+
+        Raises:
+            HandlerFailed: The message should come again.
+        """
+        event = event_of(message.event, hook, message)
+        result = await self._run(hook, event)
+        if result is not None and not isinstance(result, Continue):
+            # H09: an observer has no say
+            log.warning("observer_verdict_ignored hook=%s", hook.options.name)
+
+    def overloaded(self, hook: Hook) -> bool:
+        """Tell whether a message of *hook* must wait."""
+        return self.slots.are_full_for(hook)
+
+    async def _run(self, hook: Hook, event: HookEvent[Any]) -> Any:
+        try:
+            if hook.is_async:
+                self.slots.async_calls += 1
+                try:
+                    return await _awaited(hook.handler(event))
+                finally:
+                    self.slots.async_calls -= 1
+            return await self._run_in_thread(hook, event)
+        except Exception as e:  # a plugin author's code; a timeout of ours is a cancellation
+            raise self._failed(hook) from e
+
+    async def _run_in_thread(self, hook: Hook, event: HookEvent[Any]) -> Any:
+        slots = self.slots
+        slots.threads += 1
+        context = contextvars.copy_context()
+        loop = asyncio.get_running_loop()
+        done = loop.run_in_executor(slots.executor, context.run, hook.handler, event)
+        try:
+            result = await asyncio.shield(done)
+        except asyncio.CancelledError:
+            slots.stuck_threads += 1
+            name = hook.options.name
+            log.warning("handler_thread_still_running hook=%s stuck=%d", name, slots.stuck_threads)
+            done.add_done_callback(self._unstuck)
+            raise
+        except BaseException:
+            slots.threads -= 1
+            raise
+        slots.threads -= 1
+        return result
+
+    def _unstuck(self, done: asyncio.Future[Any]) -> None:
+        self.slots.stuck_threads -= 1
+        self.slots.threads -= 1
+        if not done.cancelled():
+            done.exception()  # nobody waits for it any more
+
+    def _failed(self, hook: Hook) -> HandlerFailed:
+        log.exception("handler_failed hook=%s", hook.options.name)
+        return HandlerFailed("the handler raised; see the plugin's log")
+
+    def _verdict(self, call: Call, verdict: Any) -> bytes:
+        if verdict is None:
+            return _encode(self._reply(call, "continue"))
+        if isinstance(verdict, Block):
+            reply = self._reply(
+                call,
+                "block",
+                reason=verdict.reason or None,
+                code=verdict.code,
+                message=verdict.message,
+                warnings=verdict.warnings,
+                annotations=verdict.annotations,
+            )
+            return _encode(reply)
+        if isinstance(verdict, Continue | Intercept):
+            return self._encoded(call, verdict)
+        raise HandlerFailed(
+            f"the handler returned {type(verdict).__name__},"
+            " expected Continue, Intercept, Block or None"
+        )
+
+    def _encoded(self, call: Call, verdict: Continue | Intercept) -> bytes:
+        details: dict[str, Any] = {
+            "warnings": verdict.warnings,
+            "annotations": verdict.annotations,
+        }
+        word = "continue"
+        if isinstance(verdict, Intercept):
+            word = "intercept"
+            details |= {"patch": verdict.patch, "merge": plain(verdict.merge)}
+            details["data"] = plain(verdict.data)
+        try:
+            return _encode(self._reply(call, word, **details))
+        except (TypeError, ValueError, RecursionError) as e:
+            raise HandlerFailed(f"the verdict is no JSON: {type(e).__name__}") from e
+
+    def _error(self, call: Call, code: str, reason: str) -> bytes:
+        return _encode(self._reply(call, "error", code=code, reason=reason))
+
+    def _reply(self, call: Call, verdict: str, **members: Any) -> Reply:
+        return Reply(
+            v=1,
+            call=call.call,
+            attempt=call.attempt,
+            plugin=self._plugin.name,
+            version=self._plugin.version,
+            verdict=verdict,
+            **members,
+        )
+
+
+def event_of(
+    attributes: dict[str, Any], hook: Hook, observed: Observed | None = None
+) -> HookEvent[Any]:
+    """Build what the handler gets.
+
+    Raises:
+        HandlerFailed: The data does not fit the model in the handler's annotation.
+    """
+    data = attributes.get("data")
+    if hook.payload is not None:
+        try:
+            data = hook.payload.model_validate(data)
+        except ValidationError as e:
+            where = e.errors(include_url=False, include_input=False)[0]["loc"]
+            raise HandlerFailed(
+                f"the data does not fit {hook.payload.__name__} at {'/'.join(map(str, where))!r}"
+            ) from e
+    chain = attributes.get("hbchain")
+    return HookEvent(
+        id=attributes["id"],
+        source=attributes["source"],
+        type=attributes["type"],
+        data=data,
+        subject=attributes.get("subject"),
+        time=attributes.get("time"),
+        dry_run=attributes.get("hbdryrun") is True,
+        chain=tuple(chain.split(",")) if chain else (),
+        traceparent=attributes.get("traceparent"),
+        tracestate=attributes.get("tracestate"),
+        principal=observed.principal if observed else None,
+        decision=observed.decision if observed else None,
+        extensions={k: v for k, v in attributes.items() if k not in _KNOWN_ATTRIBUTES},
+    )
+
+
+async def _awaited(result: Awaitable[_Result] | _Result) -> _Result:
+    return await result if isinstance(result, Awaitable) else result

@@ -1,0 +1,90 @@
+"""A plugin as a process: connect, serve, and leave in order on SIGTERM or ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from typing import Final
+
+from hookbus.config.connection import Connection, connection_from
+from hookbus.errors import ConnectFailed
+from hookbus.loop import run as run_loop
+from hookbus.plugin.declare import Plugin
+from hookbus.plugin.serve import AnnounceAnswer, PluginServer
+from hookbus.transport import NatsTransport
+
+RETRY: Final = 1.0  # seconds between attempts to reach the broker
+DRAIN_TIMEOUT: Final = 10.0  # seconds for what still runs when the process is told to stop
+
+log = logging.getLogger("hookbus.plugin")
+
+
+def run(plugin: Plugin) -> None:
+    """Serve *plugin* until the process is told to stop; what happens is logged to stderr."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    if not plugin.hooks:
+        sys.exit(f"plugin {plugin.name!r} has no hooks; declare one with @plugin.hook(...)")
+    if run_loop(_serve(plugin)):
+        # a handler's thread that nobody can stop would keep the interpreter from ending
+        logging.shutdown()
+        os._exit(0)
+
+
+async def _serve(plugin: Plugin) -> bool:
+    """Serve until told to stop; tell whether a handler's thread still runs."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    transport = await _connect(plugin, connection_from(), stop)
+    if transport is None:
+        return False
+    server = PluginServer(plugin, transport)
+    server.on_answer = lambda answer: _report(plugin, answer)
+    try:
+        await server.start()
+        await stop.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_TIMEOUT):
+                await server.stop()
+    finally:
+        await transport.close()
+    return server.stuck_threads > 0
+
+
+async def _connect(
+    plugin: Plugin, connection: Connection, stop: asyncio.Event
+) -> NatsTransport | None:
+    """Try until the broker is there: containers start in any order."""
+    told = ""
+    while not stop.is_set():
+        try:
+            return await NatsTransport.connect(
+                connection.nats_url, principal=plugin.name, name=plugin.name
+            )
+        except ConnectFailed as e:
+            if str(e) != told:
+                log.warning("%s; trying on", e)
+            told = str(e)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), RETRY)
+    return None
+
+
+def _report(plugin: Plugin, answer: AnnounceAnswer) -> None:
+    hooks = ", ".join(plugin.hooks)
+    if answer.state == "bound":
+        log.info(
+            "%s %s is bound: %s (generation %d)",
+            plugin.name,
+            plugin.version,
+            hooks,
+            answer.generation,
+        )
+        return
+    problems = "; ".join(f"{p.get('at', '')}: {p.get('message', '')}" for p in answer.problems)
+    log.warning("%s %s is %s: %s", plugin.name, plugin.version, answer.state, problems or hooks)

@@ -1,0 +1,260 @@
+"""A plugin on the broker: one queue subscription per hook, announced to the registry."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+import msgspec
+
+from hookbus import subjects
+from hookbus.errors import TransportError
+from hookbus.manifest.announcement import Announcement, encode_announcement
+from hookbus.plugin.declare import Hook, Plugin
+from hookbus.plugin.handle import HandlerFailed, Handling
+from hookbus.presence import Endpoint, Presence, Service
+from hookbus.transport import Message, Subscription, Transport
+from hookbus.wire.call import decode_call, decode_observed
+
+ANNOUNCE_TIMEOUT: Final = 2.0  # seconds to wait for the registry's answer
+GOODBYE_TIMEOUT: Final = 2.0  # seconds
+BACK_OFF: Final = (0.25, 0.5, 1.0, 2.0, 5.0)  # seconds between announcements; the last repeats
+
+OBSERVER_BACK_OFF: Final = (1.0, 5.0, 30.0, 120.0)  # seconds until an observed message comes again
+OBSERVER_TIMEOUT: Final = 300.0  # seconds after which an observer's handler is stopped
+WORKING_INTERVAL: Final = 10.0  # seconds; the stream delivers again after 30 without a word
+
+DONE: Final = b"+ACK"
+WORKING: Final = b"+WPI"
+TERMINATE: Final = b"+TERM "
+
+log = logging.getLogger(__name__)
+
+
+class AnnounceAnswer(msgspec.Struct, frozen=True):
+    """What the registry says to an announcement."""
+
+    v: int
+    state: str
+    generation: int = 0
+    config: dict[str, Any] = {}
+    problems: list[dict[str, str]] = []
+
+
+class PluginServer:
+    """Serves one plugin over a transport, from :meth:`start` to :meth:`stop`."""
+
+    def __init__(self, plugin: Plugin, transport: Transport) -> None:
+        self._plugin = plugin
+        self._transport = transport
+        self._handling = Handling(plugin)
+        self._loop = asyncio.get_running_loop()
+        self.instance = secrets.token_hex(8)
+        self._endpoints = {
+            name: Endpoint(name, subjects.call(plugin.name, name), plugin.name, data=self._data)
+            for name in plugin.hooks
+        }
+        service = Service(
+            plugin.name, plugin.version, self.instance, endpoints=list(self._endpoints.values())
+        )
+        self._presence = Presence(transport, service)
+        self._subscriptions: list[Subscription] = []
+        self._running: set[asyncio.Task[None]] = set()
+        self._announcing: asyncio.Task[None] | None = None
+        self._expired = 0
+        #: The registry's last answer; None until there is one.
+        self.answered: AnnounceAnswer | None = None
+        self.on_answer: Callable[[AnnounceAnswer], None] = lambda answer: None
+
+    @property
+    def stuck_threads(self) -> int:
+        """Handlers in threads that outlived their timeout and still run."""
+        return self._handling.slots.stuck_threads
+
+    async def start(self) -> None:
+        """Subscribe, then announce: the bus must not ask before the broker knows us."""
+        plugin = self._plugin
+        for name, hook in plugin.hooks.items():
+            on_message = self._on_observed if hook.options.phase == "observe" else self._on_call
+            self._subscriptions.append(
+                await self._transport.subscribe(
+                    # the exact subject: JetStream does not see a wildcard as interest of a
+                    # deliver group
+                    subjects.call(plugin.name, name),
+                    self._handler(hook, on_message),
+                    queue=plugin.name,
+                )
+            )
+        self._subscriptions.append(
+            await self._transport.subscribe(subjects.config(plugin.name), self._on_config)
+        )
+        await self._presence.start()
+        await self._transport.flush()
+        self._transport.on_reconnect(self._announce_again)
+        self._announce_again()
+
+    async def announced(self) -> AnnounceAnswer | None:
+        """Wait until the registry has answered."""
+        if self._announcing is not None:
+            await asyncio.shield(self._announcing)
+        return self.answered
+
+    async def stop(self) -> None:
+        """Say goodbye, then drain: whoever still asks before the goodbye is known is answered."""
+        if self._announcing is not None:
+            self._announcing.cancel()
+        await self._say_goodbye()
+        for subscription in self._subscriptions:
+            await subscription.drain()
+        while self._running:
+            await asyncio.wait(self._running)
+        await self._presence.stop()
+        self._handling.slots.executor.shutdown(wait=False, cancel_futures=True)
+
+    def _data(self) -> dict[str, Any]:
+        slots = self._handling.slots
+        return {
+            "in_flight": len(self._running),
+            "expired": self._expired,
+            "threads": slots.threads,
+            "stuck_threads": slots.stuck_threads,
+        }
+
+    def _handler(
+        self, hook: Hook, answer: Callable[[Hook, Message, float], Coroutine[Any, Any, None]]
+    ) -> Callable[[Message], None]:
+        def on_message(message: Message) -> None:
+            # one task per message: a slow handler never holds up the others
+            task = self._loop.create_task(answer(hook, message, self._loop.time()))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+        return on_message
+
+    async def _on_call(self, hook: Hook, message: Message, arrived: float) -> None:
+        name = hook.options.name
+        if not message.reply.startswith(subjects.REPLY):
+            return  # NATS does not check reply subjects: a verdict goes to a dispatcher or nowhere
+        try:
+            message.data.decode()
+            call = decode_call(message.data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+            log.warning("malformed_call hook=%s: %s", name, e)
+            return
+        time_left = call.timeout_ms / 1000 - (self._loop.time() - arrived)
+        body = await self._handling.answer(hook, call, time_left)
+        self._endpoints[name].done(self._loop.time() - arrived, "" if body else "timed out")
+        if body is None:
+            self._expired += 1
+        else:
+            await self._publish(message.reply, body)
+
+    async def _on_observed(self, hook: Hook, message: Message, arrived: float) -> None:
+        if not message.reply.startswith(subjects.JETSTREAM_ACK):
+            return None
+        try:
+            observed = decode_observed(message.data)
+        except (msgspec.DecodeError, RecursionError) as e:
+            return await self._publish(message.reply, TERMINATE + str(e).encode())
+        if observed.principal == self._plugin.name:  # R23: not told about what it emitted itself
+            return await self._publish(message.reply, DONE)
+        working = self._loop.create_task(self._keep_working(message.reply))
+        try:
+            async with asyncio.timeout(OBSERVER_TIMEOUT):
+                while self._handling.overloaded(hook):
+                    await asyncio.sleep(0.01)
+                await self._handling.observe(hook, observed)
+            answer = DONE
+        except (HandlerFailed, TimeoutError):
+            answer = again(message.reply)
+        finally:
+            working.cancel()
+        self._endpoints[hook.options.name].done(
+            self._loop.time() - arrived, "" if answer is DONE else "handler failed"
+        )
+        await self._publish(message.reply, answer)
+
+    async def _keep_working(self, reply: str) -> None:
+        while True:
+            await asyncio.sleep(WORKING_INTERVAL)
+            await self._publish(reply, WORKING)
+
+    async def _publish(self, reply: str, body: bytes) -> None:
+        try:
+            await self._transport.publish(reply, body)
+        except TransportError as e:
+            log.warning("answer_not_sent: %s", e)
+
+    def _on_config(self, message: Message) -> None:
+        try:
+            changed = msgspec.json.decode(message.data, type=_ConfigMessage)
+        except msgspec.DecodeError as e:
+            log.warning("malformed_config: %s", e)
+            return
+        self._plugin.configure(changed.config)
+
+    def _announce_again(self) -> None:
+        if self._announcing is not None:
+            self._announcing.cancel()
+        self._announcing = self._loop.create_task(self._announce())
+
+    async def _announce(self) -> None:
+        """Announce until the registry answers; the plugin serves all the same."""
+        hooks = tuple(hook.options for hook in self._plugin.hooks.values())
+        body = encode_announcement(self._announcement(hooks=hooks))
+        attempt = 0
+        while True:
+            try:
+                answer = await self._tell_registry(body, ANNOUNCE_TIMEOUT)
+            except (TransportError, msgspec.DecodeError) as e:
+                delay = BACK_OFF[min(attempt, len(BACK_OFF) - 1)]
+                if attempt == len(BACK_OFF):  # not at once: in a fresh bus it may just come later
+                    log.warning("not_announced plugin=%s: %s; trying on", self._plugin.name, e)
+                attempt += 1
+                await asyncio.sleep(delay)
+                continue
+            self.answered = answer
+            self._plugin.configure(answer.config)
+            self.on_answer(answer)
+            return
+
+    async def _say_goodbye(self) -> None:
+        body = encode_announcement(self._announcement(goodbye=True))
+        try:
+            await self._tell_registry(body, GOODBYE_TIMEOUT)
+        except (TransportError, msgspec.DecodeError) as e:
+            log.info("goodbye_not_answered plugin=%s: %s", self._plugin.name, e)
+
+    async def _tell_registry(self, body: bytes, timeout: float) -> AnnounceAnswer:
+        subject = subjects.announce(self._plugin.name)
+        reply = await self._transport.request(subject, body, timeout=timeout)
+        return msgspec.json.decode(reply.data, type=AnnounceAnswer)
+
+    def _announcement(self, **members: Any) -> Announcement:
+        return Announcement(
+            plugin=self._plugin.name,
+            version=self._plugin.version,
+            instance=self.instance,
+            **members,
+        )
+
+
+class _ConfigMessage(msgspec.Struct, frozen=True):
+    v: int
+    config: dict[str, Any]
+
+
+def again(reply: str) -> bytes:
+    """Ask for an observed message again, later each time.
+
+    ``$JS.ACK.<stream>.<consumer>.<delivered>.…``, or with domain and account in front of the
+    stream; *delivered* counts from 1.
+    """
+    tokens = reply.split(".")
+    delivered = tokens[6] if len(tokens) >= 11 else tokens[4] if len(tokens) > 4 else "1"
+    count = int(delivered) if delivered.isdecimal() else 1
+    seconds = OBSERVER_BACK_OFF[min(count, len(OBSERVER_BACK_OFF)) - 1]
+    return b'-NAK {"delay":%d}' % int(seconds * 1e9)

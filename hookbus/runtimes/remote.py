@@ -1,0 +1,182 @@
+"""Asking plugins over the broker: n publishes in one tick, one future for the stage, one timer.
+
+One inbox takes the replies of a whole dispatcher, ``hookbus.reply.<dispatcher>.<call>.<plugin>``.
+The subject's last token says who answers (the broker's permissions bind it), so a 503 on it is
+that plugin's ``no_responders``. There is no future, task or ``wait_for`` per plugin: measured,
+they cost more than everything else here together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from hookbus import subjects
+from hookbus.errors import Disconnected, PayloadTooLarge, TransportError
+from hookbus.runtimes.base import Question, Reply
+from hookbus.telemetry import Counters
+from hookbus.transport import Message, Subscription, Transport
+from hookbus.wire.call import CallTail, encode_call
+from hookbus.wire.verdict import Answer, Dropped, Expected, Extend, failure, verify_reply
+
+REMEMBERED_FOR: Final = 10.0  # seconds that a finished call is told from one that never was
+REMEMBERED: Final = 10_000  # calls
+
+
+def new_call_id() -> str:
+    """Return 22 characters that nobody can guess; ``nats.nuid`` is a counter."""
+    return base64.urlsafe_b64encode(os.urandom(16))[:22].decode()
+
+
+class _Stage:
+    """The calls of one stage, until the last is settled."""
+
+    __slots__ = ("done", "missing", "open", "replies", "timer")
+
+    def __init__(self, size: int, done: asyncio.Future[None]) -> None:
+        self.replies: list[Reply | None] = [None] * size
+        self.missing = size
+        self.done = done
+        self.open: list[_Call] = []
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class _Call:
+    """One call on its way."""
+
+    __slots__ = ("due", "expected", "index", "question", "sent", "stage")
+
+    def __init__(
+        self, stage: _Stage, index: int, question: Question, expected: Expected, sent: float
+    ) -> None:
+        self.stage = stage
+        self.index = index
+        self.question = question
+        self.expected = expected
+        self.sent = sent
+        self.due = sent + question.timeout
+
+
+class Remote:
+    """A Runtime whose plugins answer on the broker."""
+
+    def __init__(self, transport: Transport, dispatcher: str, counters: Counters) -> None:
+        self._transport = transport
+        self._prefix = subjects.reply_prefix(dispatcher)
+        self._counters = counters
+        self._calls: dict[str, _Call] = {}
+        self._finished: dict[str, str] = {}  # call id -> what a further reply to it is
+        self._order: deque[tuple[float, str]] = deque()
+        self._clock = asyncio.get_running_loop().time
+        self._inbox: Subscription | None = None
+
+    async def start(self) -> None:
+        """Open the reply inbox."""
+        self._inbox = await self._transport.subscribe(f"{self._prefix}*.*", self._on_reply)
+        self._transport.on_disconnect(self._on_disconnect)
+        self._transport.on_denied(self._on_denied)
+
+    async def stop(self) -> None:
+        """Close the reply inbox; whoever still waits is answered ``cancelled``."""
+        if self._inbox is not None:
+            await self._inbox.drain()
+        for call in list(self._calls.values()):
+            self._settle(call, failure("cancelled", "the dispatcher stopped"), "late_reply")
+
+    async def ask(self, questions: Sequence[Question], tail: CallTail) -> list[Reply]:
+        """Ask all at once; see :class:`~hookbus.runtimes.base.Runtime`."""
+        loop = asyncio.get_running_loop()
+        stage = _Stage(len(questions), loop.create_future())
+        sent = self._clock()
+        try:
+            for index, question in enumerate(questions):
+                await self._send(stage, index, question, sent, tail)
+            if stage.missing:
+                self._arm(stage)
+                await stage.done
+        finally:
+            if stage.timer is not None:
+                stage.timer.cancel()
+            for call in stage.open:  # only when the waiting itself was cancelled
+                self._forget(call, "late_reply")
+        return [reply for reply in stage.replies if reply is not None]
+
+    async def _send(
+        self, stage: _Stage, index: int, question: Question, sent: float, tail: CallTail
+    ) -> None:
+        binding, call_id = question.binding, new_call_id()
+        expected = Expected(binding.plugin, call_id, 1, binding.max_reply_bytes)
+        call = _Call(stage, index, question, expected, sent)
+        self._calls[call_id] = call
+        stage.open.append(call)
+        body = encode_call(call_id, 1, question.round, binding.target, question.timeout_ms, tail)
+        try:
+            await self._transport.publish(
+                binding.subject, body, reply=f"{self._prefix}{call_id}.{binding.plugin}"
+            )
+        except (Disconnected, PayloadTooLarge) as e:
+            self._settle(call, failure("transport", str(e)), "late_reply")
+        except TransportError as e:
+            self._settle(call, failure("transport", f"not sent: {e}"), "late_reply")
+
+    def _on_reply(self, message: Message) -> None:
+        call_id, _, plugin = message.subject[len(self._prefix) :].partition(".")
+        call = self._calls.get(call_id)
+        if call is None:
+            self._counters.count(self._finished.get(call_id, "unmatched_reply"))
+        elif plugin != call.expected.plugin:
+            self._counters.count("spoofed_reply")
+        else:
+            result = verify_reply(message.data, message.headers, call.expected)
+            if isinstance(result, Answer):
+                self._settle(call, result, "duplicate_responder")
+            elif isinstance(result, Dropped):
+                self._counters.count(result.counter)
+            elif isinstance(result, Extend):
+                self._counters.count("extension_ignored")
+
+    def _settle(self, call: _Call, answer: Answer, further: str) -> None:
+        """Fill the call's slot; the last one ends the stage. R13: the first valid reply wins."""
+        stage = call.stage
+        stage.open.remove(call)
+        self._forget(call, further)
+        ms = round((self._clock() - call.sent) * 1000, 3)
+        stage.replies[call.index] = Reply(answer, ms)
+        stage.missing -= 1
+        if not stage.missing and not stage.done.done():
+            stage.done.set_result(None)
+
+    def _forget(self, call: _Call, further: str) -> None:
+        call_id, now = call.expected.call, self._clock()
+        del self._calls[call_id]
+        self._finished[call_id] = further
+        self._order.append((now + REMEMBERED_FOR, call_id))
+        while self._order[0][0] <= now or len(self._order) > REMEMBERED:
+            del self._finished[self._order.popleft()[1]]
+
+    def _arm(self, stage: _Stage) -> None:
+        due = min(call.due for call in stage.open)
+        stage.timer = asyncio.get_running_loop().call_at(due, self._on_timer, stage)
+
+    def _on_timer(self, stage: _Stage) -> None:
+        now = self._clock()
+        for call in [c for c in stage.open if c.due <= now]:
+            reason = f"no answer within {call.question.timeout_ms} ms"
+            self._settle(call, failure("timeout", reason), "late_reply")
+        if stage.missing:
+            self._arm(stage)
+
+    def _on_disconnect(self) -> None:
+        """Fail at once: whatever was sent may be lost, and nothing is sent again."""
+        for call in list(self._calls.values()):
+            self._settle(call, failure("transport", "the broker connection was lost"), "late_reply")
+
+    def _on_denied(self, subject: str) -> None:
+        for call in list(self._calls.values()):
+            if call.question.binding.subject == subject:
+                reason = f"the broker refuses to publish on {subject}"
+                self._settle(call, failure("transport", reason), "late_reply")

@@ -1,0 +1,151 @@
+"""Every NATS subject, stream and bucket name of the protocol, and nowhere else. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_TOKEN: Final = r"[a-z][a-z0-9_]*"
+EVENT_TYPE: Final = re.compile(rf"{_TOKEN}(?:\.{_TOKEN}){{0,4}}")
+_TYPE_PATTERN: Final = re.compile(rf"(?:(?:{_TOKEN}|\*)(?:\.(?:{_TOKEN}|\*)){{0,4}}(?:\.>)?|>)")
+MAX_EVENT_TYPE_LENGTH: Final = 63  # characters
+
+ANONYMOUS: Final = "anonymous"  # the principal of a connection that names none
+
+DISPATCHER_QUEUE: Final = "dispatcher"
+REGISTRY_QUEUE: Final = "registry"
+
+EMIT_ALL: Final = "hookbus.emit.>"
+NOTIFY_ALL: Final = "hookbus.notify.>"
+ANNOUNCE_ALL: Final = "hookbus.announce.*"
+CONTROL_ALL: Final = "hookbus.ctl.>"
+
+DECISIONS_STREAM: Final = "HOOKBUS_DECISIONS"
+OBSERVE_STREAM: Final = "HOOKBUS_OBSERVE"
+INPUTS_STREAM: Final = "HOOKBUS_INPUTS"
+DLQ_STREAM: Final = "HOOKBUS_DLQ"
+
+#: What each stream captures.
+STREAM_SUBJECTS: Final = {
+    DECISIONS_STREAM: "hookbus.decision.>",
+    OBSERVE_STREAM: "hookbus.observe.>",
+    INPUTS_STREAM: "hookbus.input.>",
+    DLQ_STREAM: "hookbus.dlq.>",
+}
+
+CONFIG_BUCKET: Final = "hookbus_config"
+CONFIG_KEY: Final = "current"
+STATE_BUCKET: Final = "hookbus_state"
+OVERRIDES_KEY: Final = "overrides"
+
+DISPATCHER_SERVICE: Final = "hookbus-dispatcher"
+REGISTRY_SERVICE: Final = "hookbus-registry"
+
+INBOX: Final = "_INBOX."
+REPLY: Final = "hookbus.reply."
+JETSTREAM_ACK: Final = "$JS.ACK."
+
+
+def is_name(text: str) -> bool:
+    """Tell whether *text* can name a plugin, a hook or a principal."""
+    return NAME.fullmatch(text) is not None
+
+
+def is_event_type(text: str) -> bool:
+    """Tell whether *text* is one event type: ``"tool_invoked"``, ``"chat.message_received"``."""
+    return len(text) <= MAX_EVENT_TYPE_LENGTH and EVENT_TYPE.fullmatch(text) is not None
+
+
+def is_type_pattern(text: str) -> bool:
+    """Tell whether a hook may ask for *text*: an event type, or one with ``*`` or a last ``>``."""
+    return len(text) <= MAX_EVENT_TYPE_LENGTH and _TYPE_PATTERN.fullmatch(text) is not None
+
+
+def has_wildcard(pattern: str) -> bool:
+    """Tell whether *pattern* stands for more than one event type."""
+    return "*" in pattern or ">" in pattern
+
+
+def type_matches(pattern: str, event_type: str) -> bool:
+    """Match as NATS does: ``"chat.*"`` and ``"chat.>"`` both match ``"chat.sent"``."""
+    if pattern == event_type or pattern == ">":
+        return True
+    wanted, given = pattern.split("."), event_type.split(".")
+    for index, token in enumerate(wanted):
+        if token == ">":
+            return len(given) > index
+        if index >= len(given) or (token != "*" and token != given[index]):
+            return False
+    return len(wanted) == len(given)
+
+
+def emit(principal: str, event_type: str) -> str:
+    """``"chat", "tool_invoked" → "hookbus.emit.chat.tool_invoked"``"""
+    return f"hookbus.emit.{principal}.{event_type}"
+
+
+def notify(principal: str, event_type: str) -> str:
+    """``"chat", "tool_invoked" → "hookbus.notify.chat.tool_invoked"``"""
+    return f"hookbus.notify.{principal}.{event_type}"
+
+
+def principal_and_type(subject: str) -> tuple[str, str]:
+    """Take ``hookbus.<emit|notify>.<principal>.<type>`` apart; a missing part is ``""``."""
+    parts = subject.split(".", 3)
+    return (parts[2] if len(parts) > 2 else "", parts[3] if len(parts) > 3 else "")
+
+
+def call(plugin: str, hook: str) -> str:
+    """``"redact-secrets", "message-received" → "hookbus.call.redact-secrets.message-received"``"""
+    return f"hookbus.call.{plugin}.{hook}"
+
+
+def reply_prefix(dispatcher: str) -> str:
+    """Where all replies to one dispatcher begin; with ``*.*`` behind it, its reply inbox."""
+    return f"{REPLY}{dispatcher}."
+
+
+def announce(plugin: str) -> str:
+    """``"redact-secrets" → "hookbus.announce.redact-secrets"``"""
+    return f"hookbus.announce.{plugin}"
+
+
+def config(plugin: str) -> str:
+    """``"redact-secrets" → "hookbus.config.redact-secrets"``"""
+    return f"hookbus.config.{plugin}"
+
+
+def control(principal: str, operation: str) -> str:
+    """``"ops", "list" → "hookbus.ctl.ops.list"``"""
+    return f"hookbus.ctl.{principal}.{operation}"
+
+
+def decision(outcome: str, event_type: str) -> str:
+    """``"block", "tool_invoked" → "hookbus.decision.block.tool_invoked"``"""
+    return f"hookbus.decision.{outcome}.{event_type}"
+
+
+def observe(event_type: str) -> str:
+    """``"tool_invoked" → "hookbus.observe.tool_invoked"``"""
+    return f"hookbus.observe.{event_type}"
+
+
+def announcement_key(plugin: str) -> str:
+    """``"redact-secrets" → "plugin.redact-secrets"``, a key of the bucket ``hookbus_state``"""
+    return f"plugin.{plugin}"
+
+
+def consumer(plugin: str, hook: str) -> str:
+    """``"audit-log", "every-event" → "audit-log_every-event"``, a durable name on HOOKBUS_OBSERVE"""
+    return f"{plugin}_{hook}"
+
+
+def service(verb: str, name: str = "", instance: str = "") -> str:
+    """``"PING", "redact-secrets" → "$SRV.PING.redact-secrets"`` (ADR-32)"""
+    return ".".join(part for part in ("$SRV", verb, name, instance) if part)
+
+
+def inbox(principal: str) -> str:
+    """The inbox prefix of a connection: ``"chat" → "_INBOX.chat"``"""
+    return f"{INBOX}{principal}"

@@ -1,0 +1,167 @@
+"""SyncEmitter: emitting from code without an event loop, such as Django, Flask or Celery."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import weakref
+from collections.abc import Coroutine
+from typing import Any, Final, Self, TypeVar
+
+from hookbus import subjects
+from hookbus.emitter import DEFAULT_TIMEOUT, DEFAULT_URL, LONGEST_WAIT, Emitter, OnUnavailable
+from hookbus.errors import ConnectFailed, Unavailable
+from hookbus.models import Decision
+
+GRACE: Final = 5.0  # seconds beyond an emit's own timeout until its thread is given up
+CONNECT_TIMEOUT: Final = 2.0  # seconds
+
+_Result = TypeVar("_Result")
+
+
+class SyncEmitter:
+    """The same as Emitter without ``await``; safe from many threads and after a fork.
+
+    Its connection lives on a thread of its own, made at the first emit. A forked child (a prefork
+    worker) makes a new one, so it may be created at import time.
+
+    >>> bus = SyncEmitter("nats://127.0.0.1:4222", source="/shop")
+    >>> bus.emit("message_received", {"text": "hi"}).raise_for_block()
+    """
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        source: str,
+        principal: str = subjects.ANONYMOUS,
+        on_unavailable: OnUnavailable = "raise",
+        timeout: float | None = DEFAULT_TIMEOUT,
+        **connection: Any,
+    ) -> None:
+        """Take what :meth:`Emitter.connect` takes; nothing is connected yet."""
+        self._options: dict[str, Any] = {
+            "source": source,
+            "principal": principal,
+            "on_unavailable": on_unavailable,
+            "timeout": timeout,
+            "connect_timeout": CONNECT_TIMEOUT,
+            **connection,
+        }
+        self._url = url
+        self._timeout = timeout
+        Emitter.connect(url, **self._options)  # what is wrong with the options is said here and now
+        self._lock = threading.Lock()
+        self._thread: _LoopThread | None = None
+        _made.add(self)
+
+    def emit(
+        self, type: str, data: Any, *, timeout: float | None = None, **kwargs: Any
+    ) -> Decision:
+        """Fire an event and return the decision; see :meth:`Emitter.emit`."""
+        thread = self._running()
+        return thread.call(thread.emit(type, data, timeout=timeout, **kwargs), self._wait(timeout))
+
+    def notify(self, type: str, data: Any, *, timeout: float | None = None, **kwargs: Any) -> None:
+        """Tell the observers; see :meth:`Emitter.notify`."""
+        thread = self._running()
+        thread.call(thread.notify(type, data, timeout=timeout, **kwargs), self._wait(timeout))
+
+    def close(self) -> None:
+        """Close the connection and end its thread. A later emit opens it again."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _running(self) -> _LoopThread:
+        with self._lock:
+            if self._thread is None:
+                self._thread = _LoopThread(self._url, self._options)
+            return self._thread
+
+    def _wait(self, timeout: float | None) -> float:
+        timeout = self._timeout if timeout is None else timeout
+        return (timeout or LONGEST_WAIT) + CONNECT_TIMEOUT + GRACE
+
+    def _forget(self) -> None:
+        """Leave the parent's connection, thread and lock to the parent."""
+        self._lock = threading.Lock()
+        self._thread = None
+
+
+_made: weakref.WeakSet[SyncEmitter] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for emitter in list(_made):
+        emitter._forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class _LoopThread:
+    """A thread with an event loop and one emitter on it, connected at its first use."""
+
+    def __init__(self, url: str, options: dict[str, Any]) -> None:
+        self._emitter = Emitter.connect(url, **options)
+        self._loop = asyncio.new_event_loop()
+        self._opening = asyncio.Lock()
+        self._is_open = False
+        self._thread = threading.Thread(target=self._run, name="hookbus-emitter", daemon=True)
+        self._thread.start()
+
+    async def emit(self, type: str, data: Any, **kwargs: Any) -> Decision:
+        try:
+            await self._open()
+        except ConnectFailed as e:
+            return self._emitter.without_connection(type, data, _unreachable(e), **kwargs)
+        return await self._emitter.emit(type, data, **kwargs)
+
+    async def notify(self, type: str, data: Any, **kwargs: Any) -> None:
+        try:
+            await self._open()
+        except ConnectFailed as e:
+            raise _unreachable(e) from e
+        await self._emitter.notify(type, data, **kwargs)
+
+    def call(self, work: Coroutine[Any, Any, _Result], wait: float) -> _Result:
+        """Run *work* on the loop and wait for it, in seconds."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result(wait)
+        except TimeoutError as e:
+            future.cancel()
+            raise Unavailable(
+                "timeout: the emitter's thread does not answer", code="timeout"
+            ) from e
+
+    def stop(self) -> None:
+        self.call(self._emitter.close(), GRACE)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(GRACE)
+
+    async def _open(self) -> None:
+        if not self._is_open:
+            async with self._opening:
+                if not self._is_open:
+                    await self._emitter.open()
+                    self._is_open = True
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+        self._loop.close()
+
+
+def _unreachable(error: ConnectFailed) -> Unavailable:
+    return Unavailable(f"disconnected: {error}", code="disconnected")

@@ -1,0 +1,384 @@
+"""Messages over a broker: the Transport protocol, and NATS as one of it.
+
+The hot path uses nats-py directly, not FastStream: a FastStream subscriber costs several times
+the CPU per message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final, Protocol, TypeVar, TypeVarTuple
+from urllib.parse import urlsplit
+
+import nats.errors
+from nats.aio.subscription import Subscription as CoreSubscription
+from nats.js import JetStreamContext
+
+from hookbus import subjects
+from hookbus.errors import ConnectFailed, Disconnected, TransportError
+from hookbus.inbox import Inbox
+from hookbus.message import Message as Message
+from hookbus.message import MessageCallback as MessageCallback
+from hookbus.message import check_sendable
+from hookbus.nats_client import NatsClient, to_transport_error
+
+log = logging.getLogger("hookbus.transport")
+
+_OPTIONS: Final[dict[str, Any]] = {
+    "max_reconnect_attempts": -1,  # for ever
+    "reconnect_time_wait": 0.2,  # seconds
+    "ping_interval": 10,  # seconds; a broker that hangs is noticed after three of them
+    "max_outstanding_pings": 2,
+    "pending_size": 8 * 1024 * 1024,  # bytes for a slow broker, before a publish waits too …
+    "flush_timeout": 0.25,  # … and for how many seconds
+}
+CLOSE_TIMEOUT: Final = 2.0  # seconds for what was published to leave
+JETSTREAM_TIMEOUT: Final = 5.0  # seconds for one answer of the JetStream API
+
+_DENIED: Final = re.compile(r'permissions violation for (publish|subscription) to "([^"]+)"', re.I)
+
+T = TypeVar("T")
+Arguments = TypeVarTuple("Arguments")
+
+
+class Subscription(Protocol):
+    """Interest in a subject."""
+
+    async def drain(self) -> None:
+        """Take no new message; return once all that had arrived were handed over."""
+
+
+class Transport(Protocol):
+    """A connection to a broker.
+
+    Callbacks run on the event loop, one message at a time, and must not block.
+    """
+
+    @property
+    def is_connected(self) -> bool: ...
+
+    @property
+    def max_payload(self) -> int:
+        """The largest message the broker takes, in bytes."""
+
+    async def publish(
+        self,
+        subject: str,
+        data: bytes,
+        *,
+        reply: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Hand a message to the connection; several in one tick of the loop leave in one send.
+
+        Raises:
+            Disconnected: Nothing is kept for later.
+            PayloadTooLarge: *data* and *headers* exceed ``max_payload``.
+            TransportError: *subject* or *headers* cannot be sent.
+        """
+
+    async def request(
+        self, subject: str, data: bytes, *, timeout: float, headers: Mapping[str, str] | None = None
+    ) -> Message:
+        """Publish and return the first reply.
+
+        Raises:
+            NoResponders: Nothing is subscribed to *subject*.
+            RequestTimeout: No reply within *timeout* seconds.
+            Disconnected: Not connected, or the connection was lost while waiting.
+            PublishDenied: The broker's permissions refuse *subject*.
+            PayloadTooLarge: *data* and *headers* exceed ``max_payload``.
+        """
+
+    async def request_many(self, subject: str, data: bytes, *, window: float) -> list[Message]:
+        """Publish and return every reply that comes within *window* seconds.
+
+        Nothing subscribed is an empty list, at once.
+        """
+
+    async def subscribe(
+        self, subject: str, callback: MessageCallback, *, queue: str = ""
+    ) -> Subscription:
+        """Hand every message on *subject* to *callback*; replicas with one *queue* share them."""
+
+    async def flush(self) -> None:
+        """Return once the broker knows every subscription made so far.
+
+        Raises:
+            Disconnected: Not connected, or the connection was lost while waiting.
+        """
+
+    def on_disconnect(self, callback: Callable[[], None]) -> None:
+        """Call *callback* at once when the connection is lost."""
+
+    def on_reconnect(self, callback: Callable[[], None]) -> None:
+        """Call *callback* when the connection is back and the subscriptions are restored."""
+
+    def on_denied(self, callback: Callable[[str], None]) -> None:
+        """Call *callback* with the subject on which the broker's permissions refuse to publish."""
+
+    async def close(self) -> None:
+        """Send what was published, then close. Safe to call twice."""
+
+
+class NatsTransport:
+    """A Transport over one NATS connection, which comes back by itself as often as it is lost."""
+
+    def __init__(self, url: str, principal: str) -> None:
+        """Prepare only: use `connect`."""
+        self._url = _without_password(url)
+        self._client = NatsClient()
+        self._inbox = Inbox(principal, self.publish)
+        self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._is_open = False
+        self._is_closed = False
+        self._last_error: Exception | None = None
+        self._disconnect_callbacks: list[Callable[[], None]] = []
+        self._reconnect_callbacks: list[Callable[[], None]] = []
+        self._denied_callbacks: list[Callable[[str], None]] = []
+
+    @classmethod
+    async def connect(
+        cls,
+        url: str,
+        *,
+        principal: str = subjects.ANONYMOUS,
+        name: str = "hookbus",
+        connect_timeout: float = 2.0,
+        options: Mapping[str, Any] | None = None,
+    ) -> NatsTransport:
+        """Connect, trying again until *connect_timeout* seconds are over.
+
+        *url* may name several servers, separated by commas. *options* go to nats-py's `connect`
+        and win over ours: credentials, TLS.
+
+        Raises:
+            ConnectFailed: Not reached in time; refused credentials fail at once.
+        """
+        transport = cls(url, principal)
+        settings = {
+            "servers": [server.strip() for server in url.split(",")],
+            "name": name,
+            "inbox_prefix": subjects.inbox(principal),
+            "connect_timeout": connect_timeout,
+            **_OPTIONS,
+            **(options or {}),
+        }
+        try:
+            async with asyncio.timeout(connect_timeout):
+                await transport._open(settings)
+        except (OSError, nats.errors.Error, Disconnected) as error:
+            raise transport._connect_failed(error, connect_timeout) from error
+        finally:
+            if not transport._is_open:
+                await transport.close()
+        return transport
+
+    async def _open(self, settings: dict[str, Any]) -> None:
+        await self._client.connect(
+            error_cb=self._on_error,
+            disconnected_cb=self._on_disconnected,
+            reconnected_cb=self._on_reconnected,
+            **settings,
+        )
+        await self.subscribe(self._inbox.subject, self._inbox.on_message)
+        await self.flush()
+        self._is_open = True
+
+    def _connect_failed(self, error: Exception, connect_timeout: float) -> ConnectFailed:
+        cause = (self._last_error or error) if isinstance(error, TimeoutError) else error
+        if _is_refused_credential(cause):
+            return ConnectFailed(
+                f"{self._url} refused the credentials ({cause}); check HOOKBUS_CREDS"
+            )
+        found = "no answer" if isinstance(cause, TimeoutError) else str(cause) or repr(cause)
+        return ConnectFailed(
+            f"no connection to {self._url} within {connect_timeout:g} s: {found}; "
+            "start one with 'hookbus up', or set HOOKBUS_NATS_URL"
+        )
+
+    @property
+    def is_connected(self) -> bool:
+        return self._client.is_connected and not self._is_closed
+
+    @property
+    def max_payload(self) -> int:
+        return self._client.max_payload
+
+    @property
+    def jetstream(self) -> JetStreamContext:
+        """nats-py's JetStream on this connection, for streams and keyvalue."""
+        return self._client.jetstream(timeout=JETSTREAM_TIMEOUT)
+
+    async def publish(
+        self,
+        subject: str,
+        data: bytes,
+        *,
+        reply: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._require_connection()
+        check_sendable(subject, data, headers, self._client.max_payload)
+        try:
+            await self._client.publish(subject, data, reply, dict(headers) if headers else None)
+        except nats.errors.Error as error:
+            raise to_transport_error(error, f"message on {subject!r}") from error
+
+    async def request(
+        self, subject: str, data: bytes, *, timeout: float, headers: Mapping[str, str] | None = None
+    ) -> Message:
+        return await self._inbox.request(subject, data, timeout=timeout, headers=headers)
+
+    async def request_many(self, subject: str, data: bytes, *, window: float) -> list[Message]:
+        return await self._inbox.request_many(subject, data, window=window)
+
+    async def subscribe(
+        self, subject: str, callback: MessageCallback, *, queue: str = ""
+    ) -> Subscription:
+        async def deliver(message: Message) -> None:
+            try:
+                callback(message)
+            except Exception:
+                log.exception("callback of the subscription to %r failed", subject)
+
+        try:
+            subscription = await self._client.subscribe(subject, queue=queue, cb=deliver)
+        except nats.errors.Error as error:
+            raise to_transport_error(error, f"subscription to {subject!r}") from error
+        return NatsSubscription(self, self._client, subscription)
+
+    async def flush(self) -> None:
+        await self.unless_lost(self._client.flush(), "flush")
+
+    async def unless_lost(self, operation: Coroutine[Any, Any, T], what: str) -> T:
+        """Await what nats-py does, but not beyond the loss of the connection.
+
+        nats-py does not tell its own waiters of a loss; they would sit out their timeouts.
+
+        Raises:
+            Disconnected: Not connected, or the connection was lost while waiting.
+            TransportError: nats-py reports *operation* as failed; the message begins with *what*.
+        """
+        try:
+            self._require_connection()
+        except Disconnected:
+            operation.close()
+            raise
+        if self._lost.done():
+            self._lost = asyncio.get_running_loop().create_future()
+        running = asyncio.ensure_future(operation)
+        try:
+            await asyncio.wait((running, self._lost), return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                return running.result()
+        except nats.errors.Error as error:
+            raise to_transport_error(error, what) from error
+        finally:
+            running.cancel()
+        raise Disconnected(f"{what}: the connection to {self._url} was lost")
+
+    def _require_connection(self) -> None:
+        if not self._client.is_connected or self._is_closed:
+            state = "closed" if self._is_closed else "down"
+            raise Disconnected(f"the connection to {self._url} is {state}")
+
+    def on_disconnect(self, callback: Callable[[], None]) -> None:
+        self._disconnect_callbacks.append(callback)
+
+    def on_reconnect(self, callback: Callable[[], None]) -> None:
+        self._reconnect_callbacks.append(callback)
+
+    def on_denied(self, callback: Callable[[str], None]) -> None:
+        self._denied_callbacks.append(callback)
+
+    async def close(self) -> None:
+        if self._is_closed:
+            return
+        if self.is_connected:
+            with contextlib.suppress(TransportError, TimeoutError):
+                async with asyncio.timeout(CLOSE_TIMEOUT):
+                    await self.flush()
+        self._is_closed = True
+        self._inbox.fail_all(f"the connection to {self._url} was closed")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._client.close()
+
+    async def _on_disconnected(self) -> None:
+        if not self._is_open or self._is_closed:
+            return
+        self._client.discard_unsent()
+        self._inbox.fail_all(f"the connection to {self._url} was lost")
+        if not self._lost.done():
+            self._lost.set_result(None)
+        log.warning("connection to %s lost, trying again", self._url)
+        _call_all(self._disconnect_callbacks)
+
+    async def _on_reconnected(self) -> None:
+        log.warning("connection to %s is back", self._url)
+        _call_all(self._reconnect_callbacks)
+
+    async def _on_error(self, error: Exception) -> None:
+        self._last_error = error
+        denied = _DENIED.search(str(error))
+        if denied is None:
+            self._report(error)
+        elif denied[1].lower() == "subscription":
+            log.warning("the broker's permissions refuse the subscription to %r", denied[2])
+        else:
+            log.warning("the broker's permissions refuse to publish on %r", denied[2])
+            self._inbox.fail_denied(denied[2])
+            _call_all(self._denied_callbacks, denied[2])
+
+    def _report(self, error: Exception) -> None:
+        if not self._is_open and _is_refused_credential(error):
+            raise error  # out of nats-py's connect, which would try for ever
+        # one line a loss is enough: the attempts to come back fail several times a second
+        level = logging.WARNING if self.is_connected else logging.DEBUG
+        log.log(level, "%s: %s", self._url, str(error) or repr(error))
+
+
+class NatsSubscription:
+    """Interest in a subject at a NATS broker."""
+
+    def __init__(
+        self, transport: NatsTransport, client: NatsClient, subscription: CoreSubscription
+    ) -> None:
+        self._transport = transport
+        self._client = client
+        self._subscription = subscription
+
+    async def drain(self) -> None:
+        # not nats-py's drain: it writes its PING ahead of the UNSUB, and loses what comes between
+        with contextlib.suppress(Disconnected):
+            await self._client.stop_routing(self._subscription)
+            await self._transport.flush()
+        while self._subscription.pending_msgs:  # noqa: ASYNC110 - nats-py has no event for it
+            await asyncio.sleep(0)
+        with contextlib.suppress(nats.errors.Error):
+            await self._subscription.unsubscribe()
+
+
+def _is_refused_credential(error: Exception) -> bool:
+    return "authorization violation" in str(error).lower()
+
+
+def _without_password(url: str) -> str:
+    shown = []
+    for server in url.split(","):
+        parts = urlsplit(server.strip())
+        shown.append(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl())
+    return ",".join(shown)
+
+
+def _call_all(callbacks: list[Callable[[*Arguments], None]], *arguments: *Arguments) -> None:
+    for callback in callbacks:
+        try:
+            callback(*arguments)
+        except Exception:
+            log.exception("callback of the connection failed")

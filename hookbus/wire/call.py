@@ -1,0 +1,92 @@
+"""Calls: what a plugin is asked, put together around the event's own bytes. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from hookbus.models import Decision
+
+_CALL: Final = (
+    b'{"v":1,"call":"%b","attempt":%d,"round":%d,%b,"timeout_ms":%d,"generation":%d%b,"event":%b}'
+)
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """A call as the plugin's side decodes it.
+
+    Attributes:
+        timeout_ms: how long the dispatcher waits, from when it sent the call.
+    """
+
+    v: int
+    call: str
+    plugin: str
+    hook: str
+    phase: str
+    timeout_ms: int
+    event: dict[str, Any]
+    attempt: int = 1
+    round: int = 1
+    generation: int = 0
+    traceparent: str | None = None
+
+
+class Observed(msgspec.Struct, frozen=True, kw_only=True):
+    """An observer's message as the plugin's side decodes it; *decision* has no data."""
+
+    v: int
+    phase: str
+    event: dict[str, Any]
+    principal: str = ""
+    decision: Decision | None = None
+
+
+def call_target(plugin: str, hook: str, phase: str) -> bytes:
+    """The part of a call that is the same for every event, made once per binding."""
+    return b'"plugin":%b,"hook":%b,"phase":%b' % (_encode(plugin), _encode(hook), _encode(phase))
+
+
+def trace_member(traceparent: str | None) -> bytes:
+    """The ``traceparent`` member of a call with its comma, or nothing."""
+    return b',"traceparent":%b' % _encode(traceparent) if traceparent else b""
+
+
+def encode_call(
+    call_id: str, attempt: int, round_: int, target: bytes, timeout_ms: int, tail: CallTail
+) -> bytes:
+    """Put one call together; *target* comes from :func:`call_target`."""
+    return _CALL % (
+        call_id.encode(),
+        attempt,
+        round_,
+        target,
+        timeout_ms,
+        tail.generation,
+        tail.trace,
+        tail.event,
+    )
+
+
+class CallTail(msgspec.Struct, frozen=True):
+    """The part of a call that is the same for every plugin of one stage."""
+
+    generation: int
+    trace: bytes
+    event: bytes
+
+
+def encode_observed(principal: str, event: bytes, decision: bytes) -> bytes:
+    """Put an observer's message together; *decision* is ``b"null"`` for a notified event."""
+    return b'{"v":1,"phase":"observe","principal":%b,"event":%b,"decision":%b}' % (
+        _encode(principal),
+        event,
+        decision,
+    )
+
+
+decode_call = msgspec.json.Decoder(Call).decode
+decode_observed = msgspec.json.Decoder(Observed).decode

@@ -1,0 +1,73 @@
+"""Decisions and refusals: what the emitter is answered. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from hookbus.errors import InvalidEvent
+from hookbus.models import Decision
+from hookbus.wire.verdict import ERROR_CODE_HEADER, ERROR_HEADER
+
+encode_decision = msgspec.json.Encoder().encode
+decode_decision = msgspec.json.Decoder(Decision).decode
+
+
+def encode_record(decision: Decision) -> bytes:
+    """Encode what is recorded and observed: the decision without its data."""
+    if decision.data is not msgspec.UNSET:
+        decision = msgspec.structs.replace(decision, data=msgspec.UNSET)
+    return encode_decision(decision)
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """Why nothing was decided, or why an operator's request was refused."""
+
+    code: str
+    message: str
+    pointer: str = ""
+
+
+class _Refusal(msgspec.Struct, frozen=True):
+    v: int
+    error: ErrorBody
+
+
+_decode_refusal = msgspec.json.Decoder(_Refusal).decode
+
+
+def encode_refusal(error: ErrorBody) -> tuple[bytes, dict[str, str]]:
+    """Return body and headers of a refusal: 400 for what the emitter sent, 503 for our own."""
+    headers = {
+        ERROR_CODE_HEADER: "503" if error.code == "unavailable" else "400",
+        # header values are one line of printable characters
+        ERROR_HEADER: error.message.encode("ascii", "replace").decode()[:200].replace("\n", " "),
+    }
+    return msgspec.json.encode(_Refusal(1, error)), headers
+
+
+def refusal_of(error: InvalidEvent) -> ErrorBody:
+    """Say on the wire what *error* says in Python."""
+    return ErrorBody(error.code, error.message, error.pointer)
+
+
+def decode_refusal(body: bytes, headers: Mapping[str, str] | None) -> ErrorBody | None:
+    """Return the refusal, or None when the reply is a decision."""
+    if not headers or ERROR_CODE_HEADER not in headers:
+        return None
+    try:
+        return _decode_refusal(body).error
+    except msgspec.DecodeError:
+        return ErrorBody("unavailable", headers.get(ERROR_HEADER, "no description"))
+
+
+def encode_error(error: ErrorBody) -> bytes:
+    """Encode the answer to an operator's request that was refused."""
+    return msgspec.json.encode(_Refusal(1, error))
+
+
+def encode_answer(members: Mapping[str, Any]) -> bytes:
+    """Encode the answer to an operator's request that was done."""
+    return msgspec.json.encode({"v": 1, **members})

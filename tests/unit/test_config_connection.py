@@ -1,0 +1,106 @@
+"""The connection of a process, from its environment."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+from hookbus.config import connection
+from hookbus.config.connection import Connection, connection_from, default_data_dir
+from hookbus.errors import SettingsError
+
+
+def test_an_empty_environment_is_the_local_broker_and_nobody() -> None:
+    assert connection_from({}) == Connection(
+        nats_url="nats://127.0.0.1:4222",
+        principal="anonymous",
+        creds=None,
+        tls_ca=None,
+        tls_cert=None,
+        tls_key=None,
+    )
+
+
+def test_every_variable_is_read() -> None:
+    environ = {
+        "HOOKBUS_NATS_URL": "tls://nats:4222",
+        "HOOKBUS_PRINCIPAL": "chat",
+        "HOOKBUS_CREDS": "/run/secrets/chat.creds",
+        "HOOKBUS_TLS_CA": "ca.pem",
+        "HOOKBUS_TLS_CERT": "cert.pem",
+        "HOOKBUS_TLS_KEY": "key.pem",
+    }
+
+    assert connection_from(environ) == Connection(
+        nats_url="tls://nats:4222",
+        principal="chat",
+        creds=Path("/run/secrets/chat.creds"),
+        tls_ca=Path("ca.pem"),
+        tls_cert=Path("cert.pem"),
+        tls_key=Path("key.pem"),
+    )
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    environ = {"HOOKBUS_NATS_URL": "", "HOOKBUS_PRINCIPAL": "", "HOOKBUS_CREDS": ""}
+
+    assert connection_from(environ) == Connection()
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        (
+            {"HOOKBUS_PRINCIPAL": "Chat Service"},
+            "HOOKBUS_PRINCIPAL='Chat Service': expected a name like [a-z][a-z0-9-]{0,62}",
+        ),
+        (
+            {"HOOKBUS_TLS_CERT": "c"},
+            "HOOKBUS_TLS_CERT is set without HOOKBUS_TLS_KEY; set both",
+        ),
+        (
+            {"HOOKBUS_TLS_KEY": "k"},
+            "HOOKBUS_TLS_KEY is set without HOOKBUS_TLS_CERT; set both",
+        ),
+    ],
+)
+def test_a_bad_variable_is_named(environ: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        connection_from(environ)
+
+    assert str(caught.value) == message
+
+
+def test_the_environment_is_read_when_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOOKBUS_PRINCIPAL", "late")
+    monkeypatch.setenv("XDG_STATE_HOME", "/state")
+
+    assert connection_from().principal == "late"
+    assert default_data_dir() == Path("/state/hookbus")
+
+
+@pytest.mark.parametrize(
+    ("environ", "folder"),
+    [
+        ({"XDG_STATE_HOME": "/state", "HOME": "/home/ann"}, "/state/hookbus"),
+        ({"XDG_STATE_HOME": "", "HOME": "/home/ann"}, "/home/ann/.local/state/hookbus"),
+        ({"XDG_STATE_HOME": "here", "HOME": "/home/ann"}, "/home/ann/.local/state/hookbus"),
+        ({"HOME": "/home/ann"}, "/home/ann/.local/state/hookbus"),
+    ],
+)
+def test_data_is_kept_where_the_desktop_says(environ: dict[str, str], folder: str) -> None:
+    assert default_data_dir(environ) == Path(folder)
+
+
+def test_the_connection_needs_the_standard_library_only() -> None:
+    tree = ast.parse(Path(connection.__file__).read_text(encoding="utf-8"))
+
+    imported = {
+        name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names
+    } | {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+
+    outside = {name for name in imported if name.split(".")[0] not in sys.stdlib_module_names}
+    assert outside == {"hookbus.errors", "hookbus.subjects"}
