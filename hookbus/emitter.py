@@ -88,7 +88,7 @@ class Emitter:
         timeout: float | None = DEFAULT_TIMEOUT,
         **connection: Any,
     ) -> Self:
-        """Prepare an emitter with a connection of its own, opened by ``async with`` or :meth:`open`.
+        """Prepare an emitter with its own connection, opened by ``async with`` or :meth:`open`.
 
         *connection* goes to :meth:`hookbus.transport.NatsTransport.connect`.
         """

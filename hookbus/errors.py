@@ -119,7 +119,7 @@ class BadPatch(HookbusError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong, and where: ``hooks[0].timeout_ms``, ``expected 1 … 30000, got 0``."""
+    """What is wrong, and where: ``hooks[0].timeout_ms``, ``expected 1 … 30000, got 0``."""
 
     at: str
     message: str

@@ -32,7 +32,8 @@ class Inbox:
     """
 
     def __init__(self, principal: str, publish: Publish) -> None:
-        self._prefix = f"{subjects.inbox(principal)}.{os.urandom(16).hex()}."
+        self._owner = subjects.inbox(principal)
+        self._prefix = self.new_subject() + "."
         self._publish = publish
         self._waiting: dict[str, tuple[str, asyncio.Future[Message | None]]] = {}
         self._collected: dict[str, list[Message]] = {}
@@ -41,6 +42,10 @@ class Inbox:
     def subject(self) -> str:
         """What the connection subscribes to, with `on_message` as the callback."""
         return f"{self._prefix}*"
+
+    def new_subject(self) -> str:
+        """Return a fresh subject that only this principal may subscribe to."""
+        return f"{self._owner}.{os.urandom(16).hex()}"
 
     async def request(
         self, subject: str, data: bytes, *, timeout: float, headers: Mapping[str, str] | None

@@ -62,7 +62,7 @@ class Bound:
 
 
 def bind(announced: Mapping[str, Announcement], settings: Settings, overrides: Overrides) -> Bound:
-    """Put announcements, settings and overrides together; one plugin is bound whole or not at all."""
+    """Put announcements, settings and overrides together; a plugin is bound whole or not at all."""
     bindings: list[Binding] = []
     problems: dict[str, tuple[Problem, ...]] = {}
     pending: dict[str, str] = {}

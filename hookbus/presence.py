@@ -1,4 +1,4 @@
-"""Who is there: the NATS Service API (ADR-32), answered and asked. ``nats micro ls`` sees us by it."""
+"""Who is there: the NATS Service API (ADR-32), answered and asked; ``nats micro ls`` uses it."""
 
 from __future__ import annotations
 

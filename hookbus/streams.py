@@ -27,6 +27,7 @@ T = TypeVar("T")
 _NEW_STREAM: Final = StreamConfig(
     retention=RetentionPolicy.LIMITS, discard=DiscardPolicy.OLD, storage=StorageType.FILE
 )
+_DUPLICATE_WINDOW: Final = 120.0  # seconds, the broker's own default
 _NO_SUCH_MESSAGE: Final = 10037  # the API's err_code; a missing stream is a 404 too
 
 
@@ -173,6 +174,8 @@ def _as_specified(config: StreamConfig, spec: StreamSpec) -> StreamConfig:
         subjects=[spec.subject],
         max_age=spec.max_age,
         max_bytes=spec.max_bytes,
+        # the broker refuses a window that is longer than the messages live
+        duplicate_window=min(_DUPLICATE_WINDOW, spec.max_age or _DUPLICATE_WINDOW),
     )
 
 

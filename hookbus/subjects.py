@@ -6,9 +6,9 @@ import re
 from typing import Final
 
 NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
-_TOKEN: Final = r"[a-z][a-z0-9_]*"
-EVENT_TYPE: Final = re.compile(rf"{_TOKEN}(?:\.{_TOKEN}){{0,4}}")
-_TYPE_PATTERN: Final = re.compile(rf"(?:(?:{_TOKEN}|\*)(?:\.(?:{_TOKEN}|\*)){{0,4}}(?:\.>)?|>)")
+_WORD: Final = r"[a-z][a-z0-9_]*"
+EVENT_TYPE: Final = re.compile(rf"{_WORD}(?:\.{_WORD}){{0,4}}")
+_TYPE_PATTERN: Final = re.compile(rf"(?:(?:{_WORD}|\*)(?:\.(?:{_WORD}|\*)){{0,4}}(?:\.>)?|>)")
 MAX_EVENT_TYPE_LENGTH: Final = 63  # characters
 
 ANONYMOUS: Final = "anonymous"  # the principal of a connection that names none
@@ -72,10 +72,10 @@ def type_matches(pattern: str, event_type: str) -> bool:
     if pattern == event_type or pattern == ">":
         return True
     wanted, given = pattern.split("."), event_type.split(".")
-    for index, token in enumerate(wanted):
-        if token == ">":
+    for index, part in enumerate(wanted):
+        if part == ">":
             return len(given) > index
-        if index >= len(given) or (token != "*" and token != given[index]):
+        if index >= len(given) or (part != "*" and part != given[index]):
             return False
     return len(wanted) == len(given)
 
@@ -137,7 +137,7 @@ def announcement_key(plugin: str) -> str:
 
 
 def consumer(plugin: str, hook: str) -> str:
-    """``"audit-log", "every-event" → "audit-log_every-event"``, a durable name on HOOKBUS_OBSERVE"""
+    """``"audit-log", "every-event" → "audit-log_every-event"``, a durable of HOOKBUS_OBSERVE"""
     return f"{plugin}_{hook}"
 
 

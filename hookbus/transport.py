@@ -193,11 +193,10 @@ class NatsTransport:
         cause = (self._last_error or error) if isinstance(error, TimeoutError) else error
         if _is_refused_credential(cause):
             return ConnectFailed(
-                f"{self._url} refused the credentials ({cause}); check HOOKBUS_CREDS"
+                f"{self._url} refused the credentials ({_words(cause)}); check HOOKBUS_CREDS"
             )
-        found = "no answer" if isinstance(cause, TimeoutError) else str(cause) or repr(cause)
         return ConnectFailed(
-            f"no connection to {self._url} within {connect_timeout:g} s: {found}; "
+            f"no connection to {self._url} within {connect_timeout:g} s: {_words(cause)}; "
             "start one with 'hookbus up', or set HOOKBUS_NATS_URL"
         )
 
@@ -213,6 +212,10 @@ class NatsTransport:
     def jetstream(self) -> JetStreamContext:
         """nats-py's JetStream on this connection, for streams and keyvalue."""
         return self._client.jetstream(timeout=JETSTREAM_TIMEOUT)
+
+    def new_inbox(self) -> str:
+        """Return a fresh subject that this connection may subscribe to."""
+        return self._inbox.new_subject()
 
     async def publish(
         self,
@@ -339,8 +342,8 @@ class NatsTransport:
         if not self._is_open and _is_refused_credential(error):
             raise error  # out of nats-py's connect, which would try for ever
         # one line a loss is enough: the attempts to come back fail several times a second
-        level = logging.WARNING if self.is_connected else logging.DEBUG
-        log.log(level, "%s: %s", self._url, str(error) or repr(error))
+        is_loss = not self.is_connected or isinstance(error, nats.errors.StaleConnectionError)
+        log.log(logging.DEBUG if is_loss else logging.WARNING, "%s: %s", self._url, _words(error))
 
 
 class NatsSubscription:
@@ -362,6 +365,15 @@ class NatsSubscription:
             await asyncio.sleep(0)
         with contextlib.suppress(nats.errors.Error):
             await self._subscription.unsubscribe()
+
+
+def _words(error: Exception) -> str:
+    match error:
+        case ConnectionRefusedError():
+            return "connection refused"
+        case TimeoutError():
+            return "no answer"
+    return str(error).removeprefix("nats: ") or repr(error)
 
 
 def _is_refused_credential(error: Exception) -> bool:

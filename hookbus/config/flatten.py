@@ -26,7 +26,7 @@ def flatten(settings: Settings) -> Iterator[Row]:
     """Go through *settings* in the order of the file's documentation.
 
     The origin is ``default``, the name of the file, or the name of an environment variable. Of a
-    hook only what was written is listed, and what is None (left to something else) is not.
+    hook only what was written is listed; defaults that say nothing (None, no entries) are not.
     """
     origins = settings.origins
     for key, value, is_written in _rows(settings, ""):
@@ -45,10 +45,9 @@ def _rows(section: BaseModel, at: str) -> Iterator[tuple[str, Any, bool]]:
         elif _is_named_sections(value):
             for part, inner in value.items():
                 yield from _rows(inner, join(key, part))
-        elif value is not None:
+        elif name in written or value not in (None, {}):
             yield key, value, name in written
 
 
 def _is_named_sections(value: object) -> bool:
-    # an empty mapping holds no section either way, and has nothing to show
-    return isinstance(value, Mapping) and all(isinstance(v, BaseModel) for v in value.values())
+    return isinstance(value, Mapping) and any(isinstance(v, BaseModel) for v in value.values())

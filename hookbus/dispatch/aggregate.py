@@ -19,7 +19,12 @@ from hookbus.wire.verdict import Answer
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One plugin's answer and how it was had. *ms* from the call to the answer; *attempt* 0: never called."""
+    """One plugin's answer and how it was had.
+
+    Attributes:
+        ms: milliseconds from the call to the answer.
+        attempt: 0 means that it was never called.
+    """
 
     binding: Binding
     answer: Answer

@@ -96,7 +96,7 @@ class Dispatcher:
         return decision
 
     async def _mutate(self, task: Task, plan: Plan, payload: Payload, ledger: Ledger) -> Payload:
-        """Ask one after another, each on its predecessor's result; the first Block ends it (R2, R3)."""
+        """Ask one after another, each on the last one's result, until a Block (R2, R3)."""
         for index, binding in enumerate(plan.mutate):
             remaining = task.ends - self._clock()
             allowance = allow(

@@ -133,29 +133,41 @@ class Ingress:
             await self._refuse(message.reply, ErrorBody("unavailable", "the dispatcher failed"))
 
     async def _decide(self, arrival: Arrival) -> None:
-        limits = self._snapshot.limits if self._snapshot else Limits()
-        size, maximum = len(arrival.inbound.body), limits.max_event_bytes
-        if size > maximum:
-            reason = f"event_too_large: the event takes {size} bytes, at most {maximum}"
-            return await self._block(arrival, "limit", "event_too_large", reason)
-        if len(self._running) > limits.max_in_flight:
-            self._counters.count("overloaded")
-            reason = f"overloaded: {limits.max_in_flight} events are being decided already"
-            return await self._block(arrival, "limit", "overloaded", reason)
-        snapshot = self._snapshot or await self._first_snapshot(arrival, limits)
+        stopped = self._over_limit(arrival)
+        if stopped is not None:
+            decision = await self._blocked(arrival, stopped)
+        else:
+            decision = await self._dispatched(arrival)
+        await self._publish(arrival.reply, encode_decision(decision))
+
+    async def _dispatched(self, arrival: Arrival) -> Decision:
+        snapshot = self._snapshot or await self._first_snapshot(arrival)
         if snapshot is None:
             self._counters.count("not_ready")
             reason = "not_ready: the dispatcher has no configuration yet; is a registry running?"
-            return await self._block(arrival, "config", "not_ready", reason)
+            return await self._blocked(arrival, Objection(None, "config", "not_ready", reason))
         event = arrival.inbound.event
         event_type = snapshot.catalog.get(event.type)
         event_type.check(event.data)
         timeout = event_timeout(event.hbtimeoutms, event_type.settings, snapshot.limits)
         task = task_of(arrival.inbound, snapshot, arrival.received, timeout)
-        await self._answer(arrival.reply, await self._dispatcher.dispatch(task))
+        return await self._dispatcher.dispatch(task)
 
-    async def _first_snapshot(self, arrival: Arrival, limits: Limits) -> Snapshot | None:
+    def _over_limit(self, arrival: Arrival) -> Objection | None:
+        limits = self._snapshot.limits if self._snapshot else Limits()
+        size = len(arrival.inbound.body)
+        if size > limits.max_event_bytes:
+            reason = f"the event takes {size} bytes, at most {limits.max_event_bytes}"
+            return Objection(None, "limit", "event_too_large", f"event_too_large: {reason}")
+        if len(self._running) > limits.max_in_flight:
+            self._counters.count("overloaded")
+            reason = f"{limits.max_in_flight} events are being decided already"
+            return Objection(None, "limit", "overloaded", f"overloaded: {reason}")
+        return None
+
+    async def _first_snapshot(self, arrival: Arrival) -> Snapshot | None:
         """Wait for it as long as the event's own budget lasts, at most ``ready_timeout`` (R25)."""
+        limits = Limits()
         asked_ms = arrival.inbound.event.hbtimeoutms or limits.timeout_ms
         wait = min(limits.ready_timeout_ms / 1000, budget_of(asked_ms / 1000))
         try:
@@ -167,13 +179,14 @@ class Ingress:
 
     async def _notify(self, arrival: Arrival) -> None:
         """Hand an event to the observers; it is answered once the stream has it."""
-        limits = self._snapshot.limits if self._snapshot else Limits()
-        size, inbound = len(arrival.inbound.body), arrival.inbound
-        if size > limits.max_event_bytes:
-            raise InvalidEvent(f"the event takes {size} bytes, at most {limits.max_event_bytes}")
-        snapshot = self._snapshot or await self._first_snapshot(arrival, limits)
+        inbound, snapshot = arrival.inbound, self._snapshot
+        if snapshot is None:
+            snapshot = await self._first_snapshot(arrival)
         if snapshot is None:
             return await self._refuse(arrival.reply, ErrorBody("unavailable", "not ready"))
+        size, maximum = len(inbound.body), snapshot.limits.max_event_bytes
+        if size > maximum:
+            raise InvalidEvent(f"the event takes {size} bytes, at most {maximum}")
         snapshot.catalog.get(inbound.event.type).check(inbound.event.data)
         problem = None if inbound.dry_run else await self._store(inbound)
         if problem is not None:
@@ -192,15 +205,11 @@ class Ingress:
         stored = isinstance(answer, dict) and "seq" in answer
         return None if stored else f"not stored: the stream answered {answer!r}"
 
-    async def _block(self, arrival: Arrival, cause: Any, code: str, reason: str) -> None:
+    async def _blocked(self, arrival: Arrival, objection: Objection) -> Decision:
         """Decide without asking anybody."""
-        ledger = Ledger(objections=[Objection(None, cause, code, reason)])
+        ledger = Ledger(objections=[objection])
         decision = combine(arrival.inbound, self.generation, self._new_id(), ledger)
-        await self._dispatcher.hand_over(arrival.inbound, decision, arrival.received)
-        await self._answer(arrival.reply, decision)
-
-    async def _answer(self, reply: str, decision: Decision) -> None:
-        await self._publish(reply, encode_decision(decision))
+        return await self._dispatcher.hand_over(arrival.inbound, decision, arrival.received)
 
     async def _refuse(self, reply: str, error: ErrorBody) -> None:
         self._counters.count("refused")

@@ -11,10 +11,11 @@ from hookbus.errors import BadPatch
 from hookbus.patches.operations import Operation
 from hookbus.patches.pointers import INDEX, Tokens, find, pointer
 from hookbus.patches.values import MISSING, equal, kind
-from hookbus.wire.limits import MAX_DEPTH, exceeds_depth
+from hookbus.wire.limits import MAX_DEPTH
 
 _TOO_DEEP: Final = f"the result would nest deeper than {MAX_DEPTH} levels"
 _END: Final = "-"  # the place after an array's last item, for add only
+_CONTAINERS: Final = (dict, list)  # `dict | list` would be built anew at each check
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -78,9 +79,17 @@ class _Draft:
     def _copy(self, source: Tokens, path: Tokens) -> None:
         value = self._get(source)
         self._charge(value, len(path))
-        # What is copied now has two places in the draft, so none of it may be written as it is.
-        self._owned.clear()
+        self._share(value)
         self._add(path, value)
+
+    def _share(self, value: Any) -> None:
+        """Give up what of *value* is our own: it is about to have two places in the draft."""
+        pending = [value]
+        while pending:
+            node = pending.pop()
+            # What is not our own holds nothing of our own: copies are made from the root down.
+            if self._owned.pop(id(node), None) is not None:
+                pending.extend(node.values() if isinstance(node, dict) else node)
 
     def _move(self, source: Tokens, path: Tokens) -> None:
         value = self._get(source)
@@ -88,7 +97,7 @@ class _Draft:
             return
         if path[: len(source)] == source:
             raise _Refused(f"{pointer(source)!r} cannot be moved into itself")
-        if len(path) > len(source) and isinstance(value, dict | list):
+        if len(path) > len(source) and isinstance(value, _CONTAINERS):
             # Adds no byte, but may nest too deep; the charge bounds the work of looking.
             self._charge(value, len(path))
         if path:
@@ -100,7 +109,7 @@ class _Draft:
         self._left -= len(encoded)
         if self._left < 0:
             raise _Refused(f"the patch writes more than {self._limit} bytes")
-        if isinstance(value, dict | list) and exceeds_depth(encoded, MAX_DEPTH - depth):
+        if isinstance(value, _CONTAINERS) and _is_deeper(value, encoded, MAX_DEPTH - depth):
             raise _Refused(_TOO_DEEP)
 
     def _get(self, path: Tokens) -> Any:
@@ -157,7 +166,7 @@ class _Draft:
     def _own(self, node: Any, path: Tokens, depth: int) -> Any:
         if id(node) in self._owned:
             return node
-        if not isinstance(node, dict | list):
+        if not isinstance(node, _CONTAINERS):
             where = pointer(path[:depth])
             raise _Refused(f"expected an object or array at {where!r}, got {kind(node)}")
         copy = node.copy()
@@ -181,7 +190,7 @@ def merge(document: object, merge_patch: object) -> Any:
 
 def _merged(target: object, patch: object, path: Tokens) -> Any:
     if not isinstance(patch, dict):
-        if isinstance(patch, list) and exceeds_depth(_encoded(patch), MAX_DEPTH - len(path)):
+        if isinstance(patch, list) and _is_deeper(patch, _encoded(patch), MAX_DEPTH - len(path)):
             raise _Refused(f"at {pointer(path)!r}: {_TOO_DEEP}")
         return patch
     if len(path) == MAX_DEPTH:
@@ -199,6 +208,24 @@ def _index(token: str, end: int) -> int:
     if not INDEX.fullmatch(token) or int(token) >= end:
         raise _Refused(f"{token!r} is no index below {end}")
     return int(token)
+
+
+def _is_deeper(container: object, encoded: bytes, levels: int) -> bool:
+    # Two passes over the bytes settle all but odd values: no more levels than openings.
+    if encoded.count(b"{") + encoded.count(b"[") <= levels:
+        return False
+    # Level by level: faster than reading the bytes, and it stops at the limit.
+    level: list[Any] = [container]
+    for _ in range(levels):
+        level = [
+            child
+            for node in level
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, _CONTAINERS)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _encoded(value: object) -> bytes:

@@ -18,7 +18,7 @@ from hookbus.manifest.hook import HookOptions, parse_hook
 from hookbus.manifest.semver import is_version
 from hookbus.models import HookEvent, Mode, OnFailure, Phase, Verdict
 
-Handler: TypeAlias = Callable[[HookEvent[Any]], Verdict | None | Awaitable[Verdict | None]]
+Handler: TypeAlias = Callable[[HookEvent[Any]], Awaitable[Verdict | None] | Verdict | None]
 ConfigCallback: TypeAlias = Callable[[dict[str, Any]], None]
 
 _AnyHandler = TypeVar("_AnyHandler", bound=Callable[..., Any])

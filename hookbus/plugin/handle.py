@@ -21,6 +21,7 @@ from hookbus.wire.verdict import Reply
 
 MAX_ASYNC_CALLS: Final = 64
 MAX_THREADS: Final = 16
+MAX_OBSERVING: Final = 8  # observed messages at once
 
 _KNOWN_ATTRIBUTES: Final = frozenset(
     [
@@ -72,6 +73,7 @@ class Handling:
     def __init__(self, plugin: Plugin) -> None:
         self._plugin = plugin
         self.slots = Slots()
+        self._observing = asyncio.Semaphore(MAX_OBSERVING)
 
     async def answer(self, hook: Hook, call: Call, time_left: float) -> bytes | None:
         """Return the verdict's bytes; None when the call's time was over before the handler's.
@@ -104,14 +106,11 @@ class Handling:
             HandlerFailed: The message should come again.
         """
         event = event_of(message.event, hook, message)
-        result = await self._run(hook, event)
+        async with self._observing:  # the stream keeps what must wait
+            result = await self._run(hook, event)
         if result is not None and not isinstance(result, Continue):
             # H09: an observer has no say
             log.warning("observer_verdict_ignored hook=%s", hook.options.name)
-
-    def overloaded(self, hook: Hook) -> bool:
-        """Tell whether a message of *hook* must wait."""
-        return self.slots.are_full_for(hook)
 
     async def _run(self, hook: Hook, event: HookEvent[Any]) -> Any:
         try:

@@ -154,18 +154,18 @@ class PluginServer:
 
     async def _on_observed(self, hook: Hook, message: Message, arrived: float) -> None:
         if not message.reply.startswith(subjects.JETSTREAM_ACK):
-            return None
+            return
         try:
             observed = decode_observed(message.data)
         except (msgspec.DecodeError, RecursionError) as e:
-            return await self._publish(message.reply, TERMINATE + str(e).encode())
+            await self._publish(message.reply, TERMINATE + str(e).encode())
+            return
         if observed.principal == self._plugin.name:  # R23: not told about what it emitted itself
-            return await self._publish(message.reply, DONE)
+            await self._publish(message.reply, DONE)
+            return
         working = self._loop.create_task(self._keep_working(message.reply))
         try:
             async with asyncio.timeout(OBSERVER_TIMEOUT):
-                while self._handling.overloaded(hook):
-                    await asyncio.sleep(0.01)
                 await self._handling.observe(hook, observed)
             answer = DONE
         except (HandlerFailed, TimeoutError):

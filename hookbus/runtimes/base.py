@@ -1,4 +1,4 @@
-"""How a dispatcher asks plugins, whatever they run in: the Runtime protocol and its values. Pure."""
+"""How a dispatcher asks plugins, whatever they run in. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hookbus.wire.verdict import Answer
 
 
 class Question(msgspec.Struct, frozen=True):
-    """One call to make. *timeout* in seconds, greater than 0; *timeout_ms* is what the plugin is told."""
+    """One call to make. *timeout* in seconds, above 0; *timeout_ms* is what the plugin is told."""
 
     binding: Binding
     timeout: float

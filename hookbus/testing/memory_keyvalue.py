@@ -6,8 +6,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from hookbus.errors import Disconnected, KeyConflict, PayloadTooLarge
-from hookbus.keyvalue import Entry
+from hookbus.errors import Disconnected
+from hookbus.keyvalue import Entry, check_key, check_value, key_conflict
 from hookbus.testing.bucket import Bucket
 from hookbus.testing.memory import MemoryBroker, MemoryTransport
 
@@ -37,6 +37,7 @@ class MemoryKeyValue:
         return self._broker.is_up if self._transport is None else self._transport.is_connected
 
     async def get(self, key: str) -> Entry | None:
+        check_key(self._name, key)
         self._require_connection()
         return self._bucket.get(key)
 
@@ -45,24 +46,26 @@ class MemoryKeyValue:
         return sorted(self._bucket.values)
 
     async def put(self, key: str, value: bytes) -> int:
+        check_key(self._name, key)
+        check_value(value, self._broker.max_payload)
         self._require_connection()
-        self._require_size(value)
         return self._bucket.put(key, value)
 
     async def update(self, key: str, value: bytes, revision: int) -> int:
+        check_key(self._name, key)
+        check_value(value, self._broker.max_payload)
         self._require_connection()
-        self._require_size(value)
         if not self._bucket.is_newest(key, revision):
-            raise KeyConflict(
-                f"key {key!r} of bucket {self._name!r}: revision {revision} is not the newest"
-            )
+            raise key_conflict(self._name, key, revision)
         return self._bucket.put(key, value)
 
     async def delete(self, key: str) -> None:
+        check_key(self._name, key)
         self._require_connection()
         self._bucket.delete(key)
 
     async def watch(self, key: str, callback: Callable[[Entry], None]) -> MemoryWatch:
+        check_key(self._name, key)
         self._require_connection()
         watch = MemoryWatch(self, self._bucket, key, callback)
         on_reconnect = (self._transport or self._broker).on_reconnect
@@ -76,10 +79,6 @@ class MemoryKeyValue:
             raise Disconnected(
                 f"bucket {self._name!r}: the connection to the broker in memory is down"
             )
-
-    def _require_size(self, value: bytes) -> None:
-        if len(value) > self._broker.max_payload:
-            raise PayloadTooLarge(len(value), self._broker.max_payload)
 
 
 class MemoryWatch:

@@ -105,7 +105,7 @@ def replace_members(body: bytes, members: Mapping[str, Any]) -> bytes:
 
 
 def trace_of(traceparent: str | None) -> tuple[str | None, bool]:
-    """Take the trace id and the sampled flag out of a ``traceparent``; a broken one counts as none."""
+    """Return a ``traceparent``'s trace id and sampled flag; a broken one counts as none."""
     match = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
     return (match[1], int(match[2], 16) & 1 == 1) if match else (None, False)
 

@@ -285,6 +285,8 @@ def closing(text: str, start: int, closer: str) -> int:
             position = _find(text, "'", position + 1)
         elif text[position] == "(" and inside == ")":
             stack.append(")")
+        elif text.startswith("<<", position) and inside == ")":
+            position = _after_document(text, position)
         elif inside != "`":
             opener, ends = next((o for o in _OPENERS if text.startswith(o[0], position)), ("", ""))
             if opener:
@@ -294,3 +296,19 @@ def closing(text: str, start: int, closer: str) -> int:
             raise Unparsable(f"more than {MAX_NESTING} nested quotes and substitutions")
         position += 1
     raise Unparsable(f"an opened {closer!r} that does not end")
+
+
+_DOCUMENT = re.compile(r"<<-?[ \t]*(['\"\\]?)([A-Za-z_][\w.-]*)\1?[^\n]*\n")
+
+
+def _after_document(text: str, position: int) -> int:
+    """Return the last character of the here document that begins at *position*, if one does.
+
+    Apostrophes and brackets in its text are no quotes: agents write commit messages so.
+    """
+    begin = _DOCUMENT.match(text, position)
+    if begin is None or text.startswith("<<<", position):
+        return position + 1
+    line = re.compile(rf"^\t*{re.escape(begin[2])}$", re.MULTILINE)
+    end = line.search(text, begin.end())
+    return end.end() - 1 if end else position + 1

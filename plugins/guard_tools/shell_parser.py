@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from shell_lexer import Operator, Text, Token, Unparsable, Word, tokens
 
@@ -67,7 +67,6 @@ class _Parser:
     tokens: list[Token]
     position: int = 0
     depth: int = 0
-    closers: list[frozenset[str]] = field(default_factory=list)
 
     @property
     def at_end(self) -> bool:

@@ -49,6 +49,20 @@ print(generation, flush=True)
 signal.pause()
 """
 
+# A parent that is killed when its child runs, but before it has told the watchdog's list.
+KILLED_IN_THE_GAP = """
+import os, signal, subprocess, sys
+from hookbus.processes import _Watchdog
+
+def start(in_child):
+    command = [sys.executable, "-S", "-c", "import signal; signal.pause()"]
+    subprocess.Popen(command, preexec_fn=in_child, start_new_session=True)
+    print("born", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+_Watchdog().watch(start)
+"""
+
 
 def read_line(output: int) -> bytes:
     """Read one line of what children write; b"" means that the last writer is gone."""
@@ -176,6 +190,28 @@ def test_the_watchdog_kills_its_children_at_the_end_of_its_parent() -> None:
     end_parent_of(watchdog)
 
     assert child.wait(TIMEOUT) == -signal.SIGKILL
+
+
+def test_the_watchdog_kills_a_child_that_its_parent_had_no_time_to_list(
+    pipe: tuple[int, int],
+) -> None:
+    read_end, write_end = pipe
+    parent = subprocess.Popen([sys.executable, "-c", KILLED_IN_THE_GAP], stdout=write_end)
+    os.close(write_end)
+
+    assert parent.wait(TIMEOUT) == -signal.SIGKILL
+    assert read_line(read_end) == b"born\n"
+    assert read_line(read_end) == b""
+
+
+def test_a_look_that_finds_the_child_ended_tells_whoever_guards_it() -> None:
+    process = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    process.wait(TIMEOUT)
+    ended: list[int] = []
+
+    Child(process, on_end=ended.append).poll()
+
+    assert ended == [process.pid]
 
 
 def test_the_watchdog_spares_a_pid_that_was_forgotten() -> None:

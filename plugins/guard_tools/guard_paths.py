@@ -1,0 +1,114 @@
+"""Which paths are forbidden, however they are written. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from urllib.parse import unquote
+
+#: ``~`` is anybody's home, ``**`` any number of folders; a match forbids what is below, too.
+CREDENTIALS = (
+    "**/.ssh",
+    "**/.gnupg",
+    "**/.aws/credentials",
+    "**/.aws/sso",
+    "**/.azure",
+    "**/.config/gcloud",
+    "**/.config/gh/hosts.yml",
+    "**/.kube/config",
+    "**/.docker/config.json",
+    "**/.netrc",
+    "**/_netrc",
+    "**/.pgpass",
+    "**/.my.cnf",
+    "**/.git-credentials",
+    "**/.npmrc",
+    "**/.pypirc",
+    "**/.vault-token",
+    "**/.env",
+    "**/.env.*",
+    "**/.envrc",
+    "**/id_rsa",
+    "**/id_dsa",
+    "**/id_ecdsa",
+    "**/id_ed25519",
+    "/etc/shadow",
+    "/etc/shadow-",
+    "/etc/gshadow",
+    "/etc/sudoers",
+    "/etc/sudoers.d",
+    "/etc/kubernetes/admin.conf",
+    "/run/secrets",
+    "/var/run/secrets",
+    "/proc/*/environ",
+    "/proc/*/mem",
+)
+#: these look like the ones above and hold no secret.
+HARMLESS = ("**/*.pub", "**/.env.example", "**/.env.sample", "**/.env.template", "**/.env.dist")
+
+_HOMES = re.compile(r"(?:/home/[^/]+|/users/[^/]+|/root|~[\w.-]*|\$\{?home\}?)(?=/|$)")
+_PROCESS_ROOT = re.compile(r"/proc/(?:self|thread-self|\d+|\$\w*)/(?:root|cwd)(?=/|$)")
+_GLOB = re.compile(r"[*?\[]")
+
+
+def normalise(path: str) -> str:
+    """Return *path* as patterns see it: decoded, absolute or relative, home as ``~``, lower case.
+
+    ``/home/alice/../bob//.ssh`` → ``~/.ssh``; ``..`` at the start of a relative path may lead
+    anywhere and is read as the root.
+    """
+    for _ in range(3):  # a path that is encoded three times over is nobody's accident
+        path = unquote(path)
+    path = path.split("\0")[0].strip().replace("\\", "/").lower().removeprefix("file://localhost")
+    path = path.removeprefix("file://")
+    if path.startswith(("~", "$home", "${home}")):
+        path = _HOMES.sub("/home/user", path, count=1)
+    path = posixpath.normpath(re.sub(r"/{2,}", "/", path)) if path else ""
+    path = _PROCESS_ROOT.sub("", path, count=1) or "/"
+    if path.startswith("../") or path == "..":
+        outside = re.sub(r"^(?:\.\./?)+", "/", path)
+        path = path if outside == "/" else outside
+    return _HOMES.sub("~", path, count=1) if path.startswith("/") else path
+
+
+def forbidden(path: str, patterns: Iterable[str], allowed: Iterable[str] = ()) -> str | None:
+    """Return the pattern that forbids *path*, None when it may be used."""
+    parts = normalise(path).split("/")
+    if any(_matches(_pattern(pattern), parts) for pattern in (*HARMLESS, *allowed)):
+        return None
+    return next((p for p in patterns if _matches(_pattern(p), parts)), None)
+
+
+def _pattern(pattern: str) -> list[str]:
+    return (pattern if pattern.startswith("**") else normalise(pattern)).lower().split("/")
+
+
+def _matches(pattern: list[str], parts: list[str]) -> bool:
+    """Tell whether *pattern* matches *parts*, or a folder above them."""
+    if pattern[0] == "**":
+        rest = pattern[1:]
+        return any(_matches(rest, parts[start:]) for start in range(len(parts)))
+    return len(parts) >= len(pattern) and all(map(_same, pattern, parts))
+
+
+def _same(expected: str, part: str) -> bool:
+    if fnmatchcase(part, expected):
+        return True
+    # a glob in the path itself, /etc/sh?dow: with two letters of its own it means this file
+    is_meant = _GLOB.search(part) and len(re.sub(r"\[[^\]]*\]|[*?]", "", part)) >= 2
+    hides = expected.startswith(".") and part.startswith(("*", "?"))  # * leaves dot files out
+    return bool(is_meant and not hides and fnmatchcase(expected, part))
+
+
+def is_inside(path: str, folder: str) -> bool:
+    """Tell whether *path*, read from *folder* when it is relative, is *folder* or below it."""
+    for _ in range(3):
+        path = unquote(path)
+    path = path.replace("\\", "/").removeprefix("file://")
+    if path.startswith(("~", "$")):
+        return False
+    root = posixpath.normpath(folder)
+    full = posixpath.normpath(posixpath.join(root, path))
+    return full == root or full.startswith(root.rstrip("/") + "/")

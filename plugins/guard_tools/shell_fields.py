@@ -1,0 +1,103 @@
+"""What the words of a command come to, as far as it can be known without running it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+from shell_lexer import Substitution, Text, Variable, Word
+
+#: the fields that brace expansion may make of one word.
+MAX_BRACES = 64
+_BRACES = re.compile(r"\{([^{}\s]*,[^{}\s]*)\}")
+
+#: variable → its values; several for the variable of a ``for``.
+Scope = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One expanded argument.
+
+    Attributes:
+        text: ``$name`` and ``$()`` stand for what cannot be known.
+        runs: the programs in its substitutions.
+    """
+
+    text: str
+    runs: frozenset[str] = frozenset()
+
+
+#: reads the source of a substitution: its output when it can be known, and the programs in it.
+Evaluate = Callable[[str], tuple[str | None, frozenset[str]]]
+
+_KNOWN: Scope = {"HOME": ("~",), "PWD": (".",), "IFS": (" ",)}
+
+
+def expand(words: Iterable[Word], scope: Scope, evaluate: Evaluate) -> tuple[Field, ...]:
+    """Expand variables, substitutions and braces in *words*."""
+    return tuple(
+        Field(text, field.runs)
+        for word in words
+        for field in _fields(word, scope, evaluate)
+        for text in _braces(field.text, word)
+    )
+
+
+def _fields(word: Word, scope: Scope, evaluate: Evaluate) -> list[Field]:
+    fields = [Field("")]
+    is_quoted = False
+    for part in word.parts:
+        match part:
+            case Text(value, quoted):
+                pieces, runs = [value], frozenset[str]()
+            case Variable(name, quoted, default):
+                pieces, runs = _values(name, default, scope), frozenset()
+            case Substitution(source, quoted):
+                output, runs = evaluate(source)
+                pieces = ["$()" if output is None else output]
+        is_quoted = is_quoted or quoted
+        if not quoted and not isinstance(part, Text):
+            pieces = _split(pieces)
+        fields = _appended(fields, pieces, runs)
+    return [field for field in fields if field.text or field.runs or is_quoted]
+
+
+def _values(name: str, default: str | None, scope: Scope) -> list[str]:
+    unknown = (f"${name}" if default is None else default,)
+    return list(scope.get(name) or _KNOWN.get(name) or unknown)
+
+
+def _split(values: list[str]) -> list[str]:
+    """Split as unquoted text is split; blanks at an end separate from what is beside."""
+    pieces: list[str] = []
+    for value in values:
+        inner = value.split()
+        pieces += ["", *inner] if value[:1].isspace() else inner
+        pieces += [""] if inner and value[-1:].isspace() else []
+        pieces += [""] if value.isspace() else []
+    return pieces or [""]
+
+
+def _appended(fields: list[Field], pieces: list[str], runs: frozenset[str]) -> list[Field]:
+    last = fields[-1]
+    joined = Field(last.text + pieces[0], last.runs | runs)
+    return [*fields[:-1], joined, *(Field(piece, runs) for piece in pieces[1:])]
+
+
+def _braces(text: str, word: Word) -> list[str]:
+    """``/{bin,etc}`` → ``/bin`` and ``/etc``; a quoted brace stays."""
+    if any(isinstance(part, Text) and part.quoted and "{" in part.value for part in word.parts):
+        return [text]
+    pieces = _BRACES.split(text)
+    if len(pieces) == 1:
+        return [text]
+    choices = [p.split(",") if index % 2 else [p] for index, p in enumerate(pieces)]
+    count = 1
+    for choice in choices:
+        count *= len(choice)
+    if count > MAX_BRACES:
+        return [text]
+    return ["".join(chosen) for chosen in product(*choices)]

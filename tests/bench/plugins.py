@@ -1,0 +1,85 @@
+"""The plugins that are asked: one on nats-py alone, one on the SDK. Both do the least there is.
+
+python -m tests.bench.plugins raw|sdk URL PHASE NAME
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+import msgspec
+import nats
+from nats.aio.msg import Msg
+
+from hookbus import HookEvent, Intercept, Plugin, Verdict
+from hookbus.loop import run
+from hookbus.plugin import PluginServer
+from hookbus.transport import NatsTransport
+
+
+class _Call(msgspec.Struct):
+    call: str
+    event: dict[str, Any]
+
+
+_decode = msgspec.json.Decoder(_Call).decode
+
+
+def marked(data: dict[str, Any], name: str) -> dict[str, Any]:
+    """The data with one more mark, so that a mutation that got lost is seen."""
+    return {**data, "marks": [*data.get("marks", ()), name]}
+
+
+async def raw(url: str, phase: str, name: str) -> None:
+    client = await nats.connect(url)
+    tail = b'","attempt":1,"plugin":"%b","version":"1.0.0","verdict":' % name.encode()
+
+    async def on_call(message: Msg) -> None:
+        call = _decode(message.data)
+        if phase == "validate":
+            verdict = b'"continue"}'
+        else:
+            data = msgspec.json.encode(marked(call.event["data"], name))
+            verdict = b'"intercept","data":%b}' % data
+        await client.publish(
+            message.reply, b'{"v":1,"call":"%b%b%b' % (call.call.encode(), tail, verdict)
+        )
+
+    await client.subscribe(f"hookbus.call.{name}.bench", queue=name, cb=on_call)
+    await client.flush()
+    await client.flush()
+
+
+async def sdk(url: str, phase: str, name: str) -> None:
+    plugin = Plugin(name, version="1.0.0")
+    priority = int(name.removeprefix("p"))
+
+    if phase == "validate":
+
+        @plugin.hook(
+            "message_received", phase="validate", name="bench", priority=priority, timeout_ms=5000
+        )
+        async def look(event: HookEvent[Any]) -> Verdict | None:
+            return None
+    else:
+
+        @plugin.hook(
+            "message_received", phase="mutate", name="bench", priority=priority, timeout_ms=5000
+        )
+        async def mark(event: HookEvent[Any]) -> Verdict | None:
+            return Intercept(data=marked(event.data, name))
+
+    server = PluginServer(plugin, await NatsTransport.connect(url, principal=name))
+    await server.start()
+
+
+async def main(kind: str, url: str, phase: str, name: str) -> None:
+    await {"raw": raw, "sdk": sdk}[kind](url, phase, name)
+    print("ready", flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    run(main(*sys.argv[1:]))

@@ -1,0 +1,87 @@
+"""The processes of one variant: started, asked, charged, ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from hookbus.broker import EmbeddedBroker
+
+
+class Process:
+    """A child that talks JSON lines over its pipes."""
+
+    def __init__(self, arguments: list[str], environ: Mapping[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL if environ else None,
+            env={**os.environ, **environ},
+            text=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def wait_ready(self) -> None:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if line != "ready\n":
+            raise SystemExit(f"{self._process.args}: expected 'ready', got {line!r}")
+
+    def ask(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(json.dumps(command), file=self._process.stdin, flush=True)
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit("the load ended: its decision was wrong, or it broke")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def end(self) -> None:
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self._process.kill()
+        self._process.wait()
+
+
+class Started:
+    """One variant's broker and processes by name."""
+
+    def __init__(self, stack: ExitStack, broker: EmbeddedBroker) -> None:
+        self._stack = stack
+        self._broker = broker
+        self.processes: dict[str, Process] = {}
+
+    def start(
+        self, name: str, arguments: list[str], environ: Mapping[str, str] | None = None
+    ) -> Process:
+        process = self.processes[name] = Process(arguments, environ or {})
+        self._stack.callback(process.end)
+        return process
+
+    def cpu(self) -> dict[str, float]:
+        """Seconds of CPU that each process has had so far."""
+        pids = {name: process.pid for name, process in self.processes.items()}
+        return {name: cpu_of(pid) for name, pid in {**pids, "broker": self._broker.pid}.items()}
+
+
+def cpu_of(pid: int) -> float:
+    """Add up what the scheduler gave each thread, in seconds (nanosecond counters)."""
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        try:
+            total += int((task / "schedstat").read_text().split()[0])
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # a thread that just ended
+    return total / 1e9

@@ -1,0 +1,113 @@
+"""The yardstick: nats-py in the dispatcher's place, checking nothing.
+
+It receives an event, publishes a call to each plugin in one tick with one shared reply inbox,
+collects, publishes one 700-byte record and replies. ``mutate`` asks one after another, each with
+the data of the one before.
+
+    python -m tests.bench.relay URL PHASE PLUGIN...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import sys
+
+import msgspec
+import nats
+from nats.aio.msg import Msg
+
+from hookbus.loop import run
+
+RECORD = b'{"v":1,"record":"' + b"x" * 681 + b'"}'
+DECISION = (
+    b'{"v":1,"id":"0","event":{"id":"","source":"","type":""},"principal":"bench","dry_run":false,'
+    b'"outcome":"%b","records":[],"generation":1,"degraded":false%b}'
+)
+
+
+class _Verdict(msgspec.Struct):
+    data: msgspec.Raw = msgspec.Raw()
+
+
+class _Event(msgspec.Struct):
+    data: msgspec.Raw
+
+
+_decode_verdict = msgspec.json.Decoder(_Verdict).decode
+_decode_event = msgspec.json.Decoder(_Event).decode
+
+
+class Relay:
+    def __init__(self, client: nats.NATS, plugins: list[str]) -> None:
+        self._client = client
+        self._plugins = plugins
+        self._waiting: dict[str, tuple[asyncio.Future[list[bytes]], list[bytes], int]] = {}
+        self._ids = itertools.count()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def on_reply(self, message: Msg) -> None:
+        call = message.subject.split(".")[3]
+        done, replies, wanted = self._waiting[call]
+        replies.append(message.data)
+        if len(replies) == wanted:
+            del self._waiting[call]
+            done.set_result(replies)
+
+    async def ask(self, plugins: list[str], event: bytes, phase: bytes) -> list[bytes]:
+        call = str(next(self._ids))
+        done = asyncio.get_running_loop().create_future()
+        self._waiting[call] = (done, [], len(plugins))
+        for plugin in plugins:
+            body = (
+                b'{"v":1,"call":"%b","attempt":1,"round":1,"plugin":"%b","hook":"bench",'
+                b'"phase":"%b","timeout_ms":1000,"generation":1,"event":%b}'
+                % (call.encode(), plugin.encode(), phase, event)
+            )
+            await self._client.publish(
+                f"hookbus.call.{plugin}.bench", body, reply=f"hookbus.reply.relay.{call}.{plugin}"
+            )
+        return await done
+
+    def on_event(self, validate: bool) -> object:
+        decide = self.validate if validate else self.mutate
+
+        async def on_message(message: Msg) -> None:
+            task = asyncio.get_running_loop().create_task(decide(message))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+        return on_message
+
+    async def validate(self, message: Msg) -> None:
+        await self.ask(self._plugins, message.data, b"validate")
+        await self.answer(message.reply, DECISION % (b"continue", b""))
+
+    async def mutate(self, message: Msg) -> None:
+        data = bytes(_decode_event(message.data).data)
+        head = message.data[: -len(data) - 1]  # the load puts "data" last
+        for plugin in self._plugins:
+            [reply] = await self.ask([plugin], b"%b%b}" % (head, data), b"mutate")
+            data = bytes(_decode_verdict(reply).data)
+        await self.answer(message.reply, DECISION % (b"intercept", b',"data":%b' % data))
+
+    async def answer(self, reply: str, decision: bytes) -> None:
+        await self._client.publish("hookbus.decision.relay.bench", RECORD)
+        await self._client.publish(reply, decision)
+
+
+async def main(url: str, phase: str, plugins: list[str]) -> None:
+    client = await nats.connect(url)
+    relay = Relay(client, plugins)
+    await client.subscribe("hookbus.reply.relay.*.*", cb=relay.on_reply)
+    await client.subscribe(
+        "hookbus.emit.>", queue="dispatcher", cb=relay.on_event(validate=phase == "validate")
+    )
+    await client.flush()
+    await client.flush()
+    print("ready", flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    run(main(sys.argv[1], sys.argv[2], sys.argv[3:]))
