@@ -229,7 +229,11 @@ class NatsWatch:
         self._keeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        await self._begin()
+        try:
+            await self._begin()
+        except BaseException:
+            await self._end()
+            raise
         self._keeper = asyncio.get_running_loop().create_task(self._keep())
         self._transport.on_reconnect(self._again.set)
 

@@ -22,9 +22,12 @@ class NatsClient(Client):
         await super().flush(timeout)
 
     async def close(self) -> None:
-        """Close, also when connecting had not even begun."""
-        if self._flush_queue is not None:
-            await super().close()
+        """Close in every state, also when connecting had not even begun."""
+        if self._flush_queue is None:
+            return
+        if not self.is_connected:
+            self.discard_unsent()  # nats-py would write it to the dead socket, and stop halfway
+        await super().close()
 
     async def stop_routing(self, subscription: Subscription) -> None:
         """Tell the broker to send no more for *subscription*, which still takes what is coming."""
@@ -71,6 +74,8 @@ def to_transport_error(error: Exception, what: str) -> TransportError:
             return Disconnected(f"{what}: the connection is closed")
         case nats.errors.OutboundBufferLimitError() | nats.errors.StaleConnectionError():
             return Disconnected(f"{what}: the connection is down")
+        case nats.js.errors.BucketNotFoundError():
+            return TransportError(f"{what}: there is no such bucket; the registry makes it")
         case nats.js.errors.APIError(description=str(description)):
             return TransportError(f"{what}: {description}")
     return TransportError(f"{what}: {error}")

@@ -308,7 +308,7 @@ class NatsTransport:
                     await self.flush()
         self._is_closed = True
         self._inbox.fail_all(f"the connection to {self._url} was closed")
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(OSError):  # a TimeoutError is one too
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await self._client.close()
 
@@ -358,9 +358,10 @@ class NatsSubscription:
 
     async def drain(self) -> None:
         # not nats-py's drain: it writes its PING ahead of the UNSUB, and loses what comes between
-        with contextlib.suppress(Disconnected):
+        if self._transport.is_connected:
             await self._client.stop_routing(self._subscription)
-            await self._transport.flush()
+            with contextlib.suppress(Disconnected):
+                await self._transport.flush()
         while self._subscription.pending_msgs:  # noqa: ASYNC110 - nats-py has no event for it
             await asyncio.sleep(0)
         with contextlib.suppress(nats.errors.Error):

@@ -64,8 +64,14 @@ def host_of(url: str) -> str | None:
     Raises:
         NotAUrl: If clients would disagree on what the host is.
     """
-    text = "".join(c for c in url.strip() if c.isprintable()).replace("\\", "/")
+    text = "".join(c for c in url.strip() if c.isprintable())
+    if is_address(text):
+        return text.lower()
     scheme = _SCHEME.match(text)
+    if not scheme and (re.match(r"/(?!/)|[.#?]", text) or " " in text):
+        return None  # relative to something, or a sentence
+    if "\\" in text:
+        raise NotAUrl(f"{url!r} has a backslash: what its host is depends on the client")
     if not scheme or re.match(r"[\w.-]+:\d+(?:/|$)", text):
         text = "//" + text.lstrip("/")
     elif text[scheme.end() : scheme.end() + 1] == "/" or scheme[0].lower() in {"http:", "https:"}:
@@ -105,6 +111,15 @@ def address_of(host: str) -> Address | None:
     room = 256 ** (5 - len(parts))
     high = sum((n or 0) * 256 ** (3 - index) for index, n in enumerate(numbers[:-1]))
     return ipaddress.IPv4Address(high + numbers[-1]) if numbers[-1] < room else None
+
+
+def is_address(text: str) -> bool:
+    """Tell whether *text* is an address as it is normally written."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _number(text: str) -> int | None:

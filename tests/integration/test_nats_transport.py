@@ -1,0 +1,391 @@
+"""What only a real nats-server can show: refusals, hangs, kills, nats-py's own habits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import nats
+import pytest
+import uvloop
+from nats.js.api import KeyValueConfig
+
+from hookbus.broker import EmbeddedBroker, find_nats_server
+from hookbus.errors import ConnectFailed, Disconnected, PublishDenied, TransportError
+from hookbus.keyvalue import NatsKeyValue
+from hookbus.processes import spawn
+from hookbus.transport import NatsTransport
+
+SOON = 10.0  # seconds
+
+CONFIG = """
+host: "127.0.0.1"
+port: {port}
+authorization {{ users: [
+  {{ user: chat, password: secret, permissions: {{
+    publish: {{ deny: ["Only.Others.>"] }}, subscribe: {{ deny: ["private.>"] }} }} }}
+] }}
+"""
+
+Runner = Callable[[Coroutine[Any, Any, None]], None]
+
+
+@pytest.fixture
+def guarded_url(nats_server_program: None, tmp_path: Path) -> Iterator[str]:
+    """A nats-server with one user, `chat`, who may not publish or subscribe everywhere."""
+    port = free_port()
+    config = tmp_path / "guarded.conf"
+    config.write_text(CONFIG.format(port=port))
+    child = spawn([find_nats_server(), "-c", config])
+    yield f"nats://chat:secret@127.0.0.1:{port}"
+    child.terminate(SOON)
+
+
+@pytest.fixture(params=[asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Runner:
+    """Each of the two event loops, with a limit of time."""
+
+    def run_limited(scenario: Coroutine[Any, Any, None]) -> None:
+        async def limited() -> None:
+            async with asyncio.timeout(2 * SOON):
+                await scenario
+
+        request.param(limited())
+
+    return run_limited
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def other_tasks() -> set[asyncio.Task[Any]]:
+    """What runs beside the caller, once what was cancelled has ended."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+    names = {"limited", "other_tasks", "scenario"}
+    return {
+        task
+        for task in asyncio.all_tasks()
+        if getattr(task.get_coro(), "__name__", "") not in names
+    }
+
+
+def test_a_broker_that_is_not_there_is_named_with_the_next_step(run: Runner) -> None:
+    async def scenario() -> None:
+        url = f"nats://chat:secret@127.0.0.1:{free_port()}"
+        started = time.monotonic()
+
+        with pytest.raises(ConnectFailed) as failed:
+            await NatsTransport.connect(url, connect_timeout=0.3)
+
+        assert str(failed.value) == (
+            f"no connection to {url.replace('chat:secret@', '')} within 0.3 s: "
+            "connection refused; start one with 'hookbus up', or set HOOKBUS_NATS_URL"
+        )
+        assert 0.29 <= time.monotonic() - started < SOON
+        assert await other_tasks() == set()
+
+    run(scenario())
+
+
+def test_a_broker_that_says_nothing_is_given_up_after_the_timeout(run: Runner) -> None:
+    async def scenario() -> None:
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            url = f"nats://127.0.0.1:{silent.getsockname()[1]}"
+
+            with pytest.raises(ConnectFailed, match=r"within 0\.3 s: no answer"):
+                await NatsTransport.connect(url, connect_timeout=0.3)
+
+            assert await other_tasks() == set()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("url", ["", "::::", "nats://none"])
+def test_what_is_no_url_is_refused(url: str) -> None:
+    with pytest.raises(ConnectFailed):
+        asyncio.run(NatsTransport.connect(url, connect_timeout=0.3))
+
+
+def test_refused_credentials_fail_at_once(run: Runner, guarded_url: str) -> None:
+    async def scenario() -> None:
+        await (await NatsTransport.connect(guarded_url)).close()  # it is up
+        started = time.monotonic()
+
+        with pytest.raises(ConnectFailed, match="refused the credentials.*check HOOKBUS_CREDS"):
+            await NatsTransport.connect(
+                guarded_url.replace("secret", "wrong"), connect_timeout=SOON
+            )
+
+        assert time.monotonic() - started < SOON / 2
+        assert await other_tasks() == set()
+
+    run(scenario())
+
+
+def test_connecting_waits_for_a_broker_that_comes_up(
+    run: Runner, own_broker: EmbeddedBroker
+) -> None:
+    async def scenario() -> None:
+        os.kill(own_broker.pid, signal.SIGKILL)
+        connecting = asyncio.ensure_future(
+            NatsTransport.connect(own_broker.url, connect_timeout=SOON)
+        )
+        await asyncio.sleep(0)
+
+        await asyncio.to_thread(own_broker.restart)
+
+        transport = await connecting
+        assert transport.is_connected
+        await transport.close()
+        assert await other_tasks() == set()
+
+    run(scenario())
+
+
+def test_a_refused_publish_is_told_with_its_subject_as_written(
+    run: Runner, guarded_url: str
+) -> None:
+    async def scenario() -> None:
+        transport = await NatsTransport.connect(guarded_url, principal="chat")
+        denied: asyncio.Queue[str] = asyncio.Queue()
+        transport.on_denied(denied.put_nowait)
+
+        await transport.publish("Only.Others.Know", b"")
+
+        async with asyncio.timeout(SOON):
+            assert await denied.get() == "Only.Others.Know"
+        with pytest.raises(PublishDenied, match=r"'Only.Others.Asked'"):
+            await transport.request("Only.Others.Asked", b"", timeout=SOON)
+        assert transport.is_connected
+        await transport.close()
+
+    run(scenario())
+
+
+def test_a_refused_subscription_is_logged_with_its_subject(
+    run: Runner, guarded_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        transport = await NatsTransport.connect(guarded_url)
+        denied: list[str] = []
+        transport.on_denied(denied.append)
+
+        await transport.subscribe("private.Thing", lambda message: None, queue="q")
+        await transport.flush()
+        await transport.close()
+
+        assert "refuse the subscription to 'private.Thing'" in caplog.text
+        assert denied == []
+
+    run(scenario())
+
+
+def test_flush_returns_when_the_broker_knows_the_subscription(
+    run: Runner, nats_broker: EmbeddedBroker
+) -> None:
+    async def scenario() -> None:
+        asking = await NatsTransport.connect(nats_broker.url)
+        answering = await NatsTransport.connect(nats_broker.url)
+
+        for number in range(300):
+            subject = f"flush.{number}"
+            await answering.subscribe(subject, lambda message: None)
+            await answering.flush()
+
+            replies = await asking.request_many(subject, b"", window=0.0)
+            assert replies == []
+            # with one PING in nats-py's order the broker would say `no responders` now and then
+            heard: asyncio.Queue[object] = asyncio.Queue()
+            answers = await asking.subscribe(f"heard.{number}", heard.put_nowait)
+            await asking.publish(subject, b"", reply=f"heard.{number}")
+            await asking.flush()
+            await answers.drain()
+            assert heard.empty()
+
+        await asking.close()
+        await answering.close()
+
+    run(scenario())
+
+
+def test_a_killed_broker_is_noticed_within_milliseconds(
+    run: Runner, own_broker: EmbeddedBroker
+) -> None:
+    async def scenario() -> None:
+        transport = await NatsTransport.connect(own_broker.url)
+        await transport.subscribe("slow", lambda message: None)
+        lost = asyncio.get_running_loop().create_future()
+        transport.on_disconnect(lambda: lost.set_result(time.monotonic()))
+        asked = asyncio.ensure_future(transport.request("slow", b"", timeout=SOON))
+        await transport.flush()
+
+        killed = time.monotonic()
+        os.kill(own_broker.pid, signal.SIGKILL)
+
+        with pytest.raises(Disconnected):
+            await asked
+        assert await lost - killed < 0.5  # 3 ms on a quiet machine
+        await transport.close()
+        assert await other_tasks() == set()
+
+    run(scenario())
+
+
+def test_a_broker_that_hangs_is_noticed_though_much_waits_to_be_sent(
+    run: Runner, own_broker: EmbeddedBroker
+) -> None:
+    async def scenario() -> None:
+        transport = await NatsTransport.connect(
+            own_broker.url, options={"ping_interval": 0.2, "pending_size": 1024 * 1024}
+        )
+        lost, back = asyncio.Event(), asyncio.Event()
+        transport.on_disconnect(lost.set)
+        transport.on_reconnect(back.set)
+        os.kill(own_broker.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(Disconnected):
+                while not lost.is_set():
+                    await transport.publish("a", bytes(512 * 1024))
+            async with asyncio.timeout(SOON):
+                await lost.wait()
+            stale: list[object] = []
+            await transport.subscribe("a", stale.append)
+        finally:
+            os.kill(own_broker.pid, signal.SIGCONT)
+
+        async with asyncio.timeout(SOON):
+            await back.wait()
+        await transport.flush()
+        assert stale == []
+        await transport.close()
+
+    run(scenario())
+
+
+def test_closing_a_hanging_connection_takes_a_bounded_time(
+    run: Runner, own_broker: EmbeddedBroker
+) -> None:
+    async def scenario() -> None:
+        transport = await NatsTransport.connect(own_broker.url)
+        os.kill(own_broker.pid, signal.SIGSTOP)
+        try:
+            for _ in range(20):
+                await transport.publish("a", bytes(512 * 1024))
+            started = time.monotonic()
+
+            await transport.close()
+
+            assert time.monotonic() - started < SOON
+        finally:
+            os.kill(own_broker.pid, signal.SIGCONT)
+
+    run(scenario())
+
+
+def test_closing_while_the_broker_is_away_leaves_no_task_behind(
+    run: Runner, own_broker: EmbeddedBroker
+) -> None:
+    async def scenario() -> None:
+        transport = await NatsTransport.connect(own_broker.url)
+        lost = asyncio.Event()
+        transport.on_disconnect(lost.set)
+        os.kill(own_broker.pid, signal.SIGKILL)
+        await lost.wait()
+        await transport.subscribe("a", lambda message: None)
+
+        await transport.close()
+
+        assert await other_tasks() == set()
+
+    run(scenario())
+
+
+def test_one_loss_is_a_line_in_the_log_and_not_a_traceback(
+    run: Runner, own_broker: EmbeddedBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        transport = await NatsTransport.connect(own_broker.url)
+        back = asyncio.Event()
+        transport.on_reconnect(back.set)
+        os.kill(own_broker.pid, signal.SIGKILL)
+        await asyncio.to_thread(own_broker.restart)
+        async with asyncio.timeout(SOON):
+            await back.wait()
+        await transport.close()
+
+    with caplog.at_level(logging.INFO):
+        run(scenario())
+
+    shown = own_broker.url
+    assert [record.message for record in caplog.records if record.name != "asyncio"] == [
+        f"connection to {shown} lost, trying again",
+        f"connection to {shown} is back",
+    ]
+    assert all(record.exc_info is None for record in caplog.records)
+
+
+def test_a_missing_bucket_is_refused_where_it_may_not_be_made(
+    own_broker: EmbeddedBroker,
+) -> None:
+    async def scenario() -> None:
+        transport = await NatsTransport.connect(own_broker.url)
+
+        with pytest.raises(TransportError, match="bucket 'things': there is no such bucket"):
+            await NatsKeyValue.open(transport, "things", create=False)
+        await NatsKeyValue.open(transport, "things")
+        found = await NatsKeyValue.open(transport, "things", create=False)
+
+        assert await found.get("k") is None
+        info = await transport.jetstream.stream_info("KV_things")
+        assert info.config.allow_direct is False
+        await transport.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_purged_and_an_expired_key_have_no_value(own_broker: EmbeddedBroker) -> None:
+    async def scenario() -> None:
+        connection = await nats.connect(own_broker.url)
+        other = await connection.jetstream().create_key_value(
+            KeyValueConfig(bucket="things", limit_marker_ttl=60)
+        )
+        transport = await NatsTransport.connect(own_broker.url)
+        bucket = await NatsKeyValue.open(transport, "things")
+        watched: asyncio.Queue[bytes] = asyncio.Queue()
+        await other.put("purged", b"1")
+        await other.purge("purged")
+        gone = asyncio.Event()
+        await other.create("expired", b"1", msg_ttl=1)
+        watch = await bucket.watch("expired", lambda entry: watched.put_nowait(entry.value))
+        seen = await other.watch("expired")
+        async with asyncio.timeout(SOON):
+            async for entry in seen:
+                if entry is not None and entry.operation == "PURGE":
+                    gone.set()
+                    break
+
+        assert gone.is_set()
+        assert await bucket.get("purged") is None
+        assert await bucket.get("expired") is None
+        assert await bucket.keys() == []
+        assert watched.get_nowait() == b"1"
+        assert watched.empty()
+        await watch.stop()
+        await seen.stop()
+        await connection.close()
+        await transport.close()
+
+    asyncio.run(scenario())
