@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import jsonschema_rs
 import msgspec
@@ -12,6 +12,7 @@ from hookbus.errors import InvalidEvent, Problem
 from hookbus.wire.limits import exceeds_depth
 
 MAX_SCHEMA_BYTES: Final = 64 * 1024
+MASK_KEYWORD: Final = "x-hookbus-secret"
 
 #: The payloads of the built-in types; further keys are allowed.
 BUILT_IN: Final[Mapping[str, dict[str, Any]]] = {
@@ -51,14 +52,22 @@ class TypeSettings(msgspec.Struct, frozen=True, kw_only=True):
     secret: tuple[str, ...] = ()
 
 
+#: Where a secret field is: member names, and None for every item of an array.
+SecretPath: TypeAlias = tuple[str | None, ...]
+
+
 class EventType:
     """One known type with its compiled schema."""
 
-    __slots__ = ("_validator", "name", "settings")
+    __slots__ = ("_validator", "name", "secrets", "settings")
 
     def __init__(self, name: str, settings: TypeSettings) -> None:
         self.name = name
         self.settings = settings
+        self.secrets = (
+            *map(_path_of, settings.secret),
+            *_secret_paths(settings.schema),
+        )
         self._validator = None if settings.schema is None else compile_schema(settings.schema)
 
     def is_valid(self, data: Any) -> bool:
@@ -123,6 +132,25 @@ class Catalog:
 
     def __iter__(self) -> Iterator[EventType]:
         return iter(self._types.values())
+
+
+def _path_of(pointer: str) -> SecretPath:
+    tokens = pointer.split("/")[1:]
+    return tuple(token.replace("~1", "/").replace("~0", "~") for token in tokens)
+
+
+def _secret_paths(schema: Any, above: SecretPath = ()) -> Iterator[SecretPath]:
+    """Find ``x-hookbus-secret: true`` under ``properties`` and ``items``."""
+    if not isinstance(schema, dict):
+        return
+    if schema.get(MASK_KEYWORD) is True:
+        yield above
+        return
+    properties = schema.get("properties")
+    if isinstance(properties, dict):
+        for name, inner in properties.items():
+            yield from _secret_paths(inner, (*above, name))
+    yield from _secret_paths(schema.get("items"), (*above, None))
 
 
 def compile_schema(schema: dict[str, Any] | bool) -> Any:

@@ -60,9 +60,16 @@ class Control:
         ]
         return {"generation": made.generation, "plugins": plugins}
 
-    async def _replicas(self, plugin: str) -> list[dict[str, str]]:
+    async def _replicas(self, plugin: str) -> list[dict[str, Any]]:
         answers = await presence.ask(self._transport, "PING", plugin, window=WINDOW)
-        return [{"instance": a["id"], "version": a.get("version", "")} for a in answers]
+        return [
+            {
+                "instance": answer["id"],
+                "version": answer.get("version", ""),
+                "metadata": answer.get("metadata", {}),
+            }
+            for answer in answers
+        ]
 
     async def _remove(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
         made = await self._registry.remove(_name(request), by=principal)
@@ -122,7 +129,7 @@ async def request(
     return answer
 
 
-def _plugin(name: str, state: State, made: Made, replicas: list[dict[str, str]]) -> dict[str, Any]:
+def _plugin(name: str, state: State, made: Made, replicas: list[dict[str, Any]]) -> dict[str, Any]:
     bound: Bound = made.bound
     bindings = [b for b in bound.document.bindings if b.plugin == name]
     announcement = state.announced.get(name)

@@ -6,6 +6,7 @@ import nats.errors
 import nats.js.errors
 from nats.aio.client import DEFAULT_FLUSH_TIMEOUT, Client
 from nats.aio.subscription import Subscription
+from nats.aio.transport import TcpTransport
 from nats.protocol.parser import PERMISSIONS_ERR, STALE_CONNECTION
 
 from hookbus.errors import Disconnected, NoResponders, RequestTimeout, TransportError
@@ -40,6 +41,17 @@ class NatsClient(Client):
         """
         self._pending.clear()
         self._pending_data_size = 0
+
+    def abort(self) -> None:
+        """Drop the socket and all that waits to be sent: a broker that hangs never takes it."""
+        self.discard_unsent()
+        if isinstance(self._transport, TcpTransport) and self._transport._io_writer is not None:
+            self._transport._io_writer.transport.abort()
+
+    async def _process_op_err(self, e: Exception) -> None:
+        if not self.is_closed and not self.is_reconnecting:
+            self.abort()  # nats-py would wait for the socket to close, for ever if the broker hangs
+        await super()._process_op_err(e)
 
     async def _process_err(self, err_msg: str) -> None:
         if STALE_CONNECTION in err_msg:

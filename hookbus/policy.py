@@ -9,28 +9,15 @@ from typing import Any, Final
 import msgspec
 
 from hookbus.catalog import TypeSettings
+from hookbus.conditions import MAX_CONDITIONS, check_condition
 from hookbus.config.settings import Settings
 from hookbus.errors import Problem
 from hookbus.manifest.announcement import Announcement
 from hookbus.manifest.hook import HookOptions, parse_hook
-from hookbus.snapshot import Binding, ConfigDocument, Limits
+from hookbus.snapshot import Binding, BreakerLimits, ConfigDocument, Limits
 
 #: In production these never come from an announcement (R18).
 _OPERATORS_ONLY: Final = ("on_failure", "mode", "writable", "rewrites", "priority")
-
-#: Options of the protocol that this version does not carry out yet: asking for one is refused.
-_NOT_YET: Final = (
-    "when",
-    "writable",
-    "rewrites",
-    "reinvoke",
-    "side_effects",
-    "cache_ttl_ms",
-    "cache_key",
-    "retry",
-    "max_extension_ms",
-    "disallow",
-)
 
 
 class Removal(msgspec.Struct, frozen=True):
@@ -97,7 +84,7 @@ def _bind_plugin(
         if isinstance(options, tuple):
             problems.extend(options)
             continue
-        problems.extend(_unsupported(options, at))
+        problems.extend(_condition_problems(options, at))
         version = announcement.version if announcement else "0.0.0"
         bindings.append(_binding(plugin, version, origin, options))
     return bindings, tuple(problems)
@@ -126,34 +113,18 @@ def _hooks_of(
         )
 
 
-def _unsupported(options: HookOptions, at: str) -> Iterator[Problem]:
-    for name in _NOT_YET:
-        value = getattr(options, name)
-        if value != HookOptions.model_fields[name].default:
-            yield Problem(
-                f"{at}.{name}", f"not supported by this version, got {value!r}; leave it out"
-            )
-    if options.mode not in ("enforce", "off"):
-        yield Problem(
-            f"{at}.mode", f"expected 'enforce' or 'off' in this version, got {options.mode!r}"
-        )
+def _condition_problems(options: HookOptions, at: str) -> Iterator[Problem]:
+    if len(options.when) > MAX_CONDITIONS:
+        yield Problem(f"{at}.when", f"expected at most {MAX_CONDITIONS}, got {len(options.when)}")
+    for index, source in enumerate(options.when[:MAX_CONDITIONS]):
+        wrong = check_condition(source)
+        if wrong is not None:
+            yield Problem(f"{at}.when[{index}]", wrong)
 
 
 def _binding(plugin: str, version: str, origin: str, options: HookOptions) -> Binding:
-    return Binding(
-        plugin=plugin,
-        hook=options.name,
-        version=version,
-        type=options.type,
-        phase=options.phase,
-        priority=options.priority,
-        timeout_ms=options.timeout_ms,
-        min_ms=options.min_ms,
-        on_failure=options.on_failure,
-        mode=options.mode,
-        max_reply_bytes=options.max_reply_bytes,
-        origin=origin,
-    )
+    said = options.model_dump(exclude={"name"})
+    return Binding(plugin=plugin, hook=options.name, version=version, origin=origin, **said)
 
 
 def _types(settings: Settings) -> dict[str, TypeSettings]:
@@ -184,4 +155,10 @@ def _limits(settings: Settings) -> Limits:
         patch_max_ops=settings.patch.max_ops,
         patch_max_growth=settings.patch.max_growth,
         observe=settings.observe == "always",
+        idempotency=settings.idempotency == "on",
+        breaker=BreakerLimits(
+            failures=settings.breaker.failures,
+            open_ms=settings.breaker.open_ms,
+            max_open_ms=settings.breaker.max_open_ms,
+        ),
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -71,6 +73,10 @@ class Service:
     description: str = ""
     endpoints: list[Endpoint] = field(default_factory=list)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    #: Which process it is, for whoever looks for it.
+    metadata: Mapping[str, str] = field(
+        default_factory=lambda: {"host": socket.gethostname(), "pid": str(os.getpid())}
+    )
 
     def answer(self, verb: str) -> bytes:
         """Encode the answer to ``PING``, ``INFO`` or ``STATS``."""
@@ -79,7 +85,7 @@ class Service:
             "name": self.name,
             "id": self.instance,
             "version": self.version,
-            "metadata": {},
+            "metadata": dict(self.metadata),
         }
         if verb == "INFO":
             body["description"] = self.description

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +24,6 @@ from hookbus.errors import (
     InvalidManifest,
     KeyConflict,
     Problem,
-    TransportError,
 )
 from hookbus.keyvalue import Entry, KeyValue
 from hookbus.manifest.announcement import (
@@ -147,6 +147,7 @@ class Registry:
         instances = (*(i for i in before if i != announcement.instance), announcement.instance)
         await self._keep(announcement, instances)
         made = await self._rebuild()
+        await self._transport.publish(subjects.announced(plugin), b"")
         if plugin in made.bound.pending:
             problem = Problem("", made.bound.pending[plugin])
             return _announce_answer("pending", made.generation, {}, (problem,))
@@ -261,7 +262,7 @@ async def tell_config(transport: Transport, plugin: str, config: dict[str, Any])
 def _holds(entry: Entry, document: ConfigDocument) -> bool:
     try:
         return decode_document(entry.value) == document
-    except (msgspec.DecodeError, ValueError, TransportError):
+    except (msgspec.DecodeError, ValueError, zlib.error):
         return False  # written by another version: write it anew
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from hookbus import subjects
 from hookbus.catalog import Catalog, TypeSettings
+from hookbus.conditions import Condition
 from hookbus.errors import HookbusError
 from hookbus.models import Mode, OnFailure, Phase
 from hookbus.wire.call import call_target
@@ -23,7 +24,9 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     Attributes:
         type: the event type, or a pattern of them.
-        timeout_ms, min_ms: milliseconds.
+        timeout_ms, min_ms, cache_ttl_ms, max_extension_ms: milliseconds.
+        when: CEL conditions; all must hold.
+        writable, rewrites, cache_key: JSON Pointers into the data.
         origin: ``announcement`` when nothing but the plugin's own word binds it, else ``settings``.
     """
 
@@ -37,7 +40,17 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     min_ms: int = 50
     on_failure: OnFailure = "closed"
     mode: Mode = "enforce"
+    reinvoke: str = "never"
+    side_effects: str = "none"
+    when: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ("",)
+    rewrites: tuple[str, ...] = ()
+    disallow: str = "error"
+    cache_ttl_ms: int = 0
+    cache_key: tuple[str, ...] = ()
+    retry: int = 0
     max_reply_bytes: int = 262_144
+    max_extension_ms: int = 0
     origin: str = "announcement"
 
     @cached_property
@@ -53,6 +66,16 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return self.on_failure == "closed"
 
     @cached_property
+    def conditions(self) -> tuple[Condition, ...]:
+        """``when``, compiled."""
+        return tuple(map(Condition, self.when))
+
+    @cached_property
+    def is_restricted(self) -> bool:
+        """Some of the data is not this plugin's to write."""
+        return self.writable != ("",)
+
+    @cached_property
     def subject(self) -> str:
         """Where the plugin's replicas listen for this hook."""
         return subjects.call(self.plugin, self.hook)
@@ -61,6 +84,14 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def target(self) -> bytes:
         """The part of a call that is the same for every event."""
         return call_target(self.plugin, self.hook, self.phase)
+
+
+class BreakerLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """When a breaker opens, and for how long."""
+
+    failures: int = 5
+    open_ms: int = 1_000
+    max_open_ms: int = 30_000
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +107,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     patch_max_ops: int = 256
     patch_max_growth: float = 4.0
     observe: bool = False
+    idempotency: bool = True
+    breaker: BreakerLimits = BreakerLimits()
 
 
 class ConfigDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,11 +147,20 @@ class Snapshot:
     bindings: tuple[Binding, ...]
     catalog: Catalog
     limits: Limits
+    plugins: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, generation: int, document: ConfigDocument) -> Snapshot:
-        """Compile a document."""
-        return cls(generation, document.bindings, Catalog(document.types), document.limits)
+        """Compile a document, its conditions and schemas too: the first event must not wait."""
+        for binding in document.bindings:
+            _ = binding.conditions
+        plugins = frozenset(binding.plugin for binding in document.bindings)
+        catalog = Catalog(document.types)
+        return cls(generation, document.bindings, catalog, document.limits, plugins)
+
+    def is_bound(self, plugin: str) -> bool:
+        """Tell whether a plugin of that name has a binding."""
+        return plugin in self.plugins
 
     def hooks_for(self, event_type: str) -> list[Binding]:
         """Return the bindings that ask for *event_type*, those that are off left out."""

@@ -141,6 +141,14 @@ def consumer(plugin: str, hook: str) -> str:
     return f"{plugin}_{hook}"
 
 
+def announced(plugin: str) -> str:
+    """Where the registry tells every dispatcher that *plugin* announced itself anew.
+
+    An inbox subject, because the permissions of both roles have those already.
+    """
+    return f"{INBOX}dispatcher.announced.{plugin}"
+
+
 def service(verb: str, name: str = "", instance: str = "") -> str:
     """``"PING", "redact-secrets" → "$SRV.PING.redact-secrets"`` (ADR-32)"""
     return ".".join(part for part in ("$SRV", verb, name, instance) if part)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from hookbus.models import Decision
+from hookbus.models import Decision, PluginRecord
 from hookbus.wire.event import Inbound
 
 #: Counters of one dispatcher, answered in its ``$SRV.STATS`` data.
@@ -15,6 +15,13 @@ COUNTERS: Final = (
     "blocked",
     "refused",
     "failed_open",
+    "failed_closed",
+    "skipped",
+    "warned",
+    "cached",
+    "breaker_open",
+    "conflicts",
+    "reinvoked",
     "late_reply",
     "duplicate_responder",
     "spoofed_reply",
@@ -23,6 +30,9 @@ COUNTERS: Final = (
     "extension_ignored",
     "rejected_mutations",
     "shadow_blocks",
+    "shadow_shed",
+    "repeated_events",
+    "id_reuse",
     "no_reply_subject",
     "overloaded",
     "not_ready",
@@ -72,9 +82,24 @@ class CountingObserver:
     def on_decision(self, inbound: Inbound, decision: Decision, seconds: float) -> None:
         self._counters.count("decisions")
         self._counters.count(_OUTCOME_COUNTERS[decision.outcome])
-        if decision.degraded:
-            opened = sum(r.resolution == "failed_open" for r in decision.records)
-            self._counters.count("failed_open", opened)
+        for record in decision.records:
+            if record.resolution != "enforced":
+                self._counters.count(record.resolution)
+            if record.failure is not None or record.notes:
+                self._on_odd(record)
+        if decision.conflicts:
+            self._counters.count("conflicts", len(decision.conflicts))
+
+    def _on_odd(self, record: PluginRecord) -> None:
+        if record.failure == "breaker_open":
+            self._counters.count("breaker_open")
+        if record.failure == "forbidden_write":
+            self._counters.count("rejected_mutations")
+        for note in record.notes:
+            counter = _NOTE_COUNTERS.get(note["kind"])
+            if counter is not None:
+                self._counters.count(counter)
 
 
+_NOTE_COUNTERS: Final = {"disallowed_op": "rejected_mutations", "reinvoked_changed": "reinvoked"}
 _OUTCOME_COUNTERS: Final = {"continue": "continued", "intercept": "intercepted", "block": "blocked"}

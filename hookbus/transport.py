@@ -302,15 +302,15 @@ class NatsTransport:
     async def close(self) -> None:
         if self._is_closed:
             return
-        if self.is_connected:
-            with contextlib.suppress(TransportError, TimeoutError):
-                async with asyncio.timeout(CLOSE_TIMEOUT):
-                    await self.flush()
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self.flush()
+        except (TransportError, TimeoutError):
+            self._client.abort()
         self._is_closed = True
         self._inbox.fail_all(f"the connection to {self._url} was closed")
-        with contextlib.suppress(OSError):  # a TimeoutError is one too
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                await self._client.close()
+        with contextlib.suppress(OSError):
+            await self._client.close()
 
     async def _on_disconnected(self) -> None:
         if not self._is_open or self._is_closed:

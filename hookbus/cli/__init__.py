@@ -1,0 +1,21 @@
+"""The command `hookbus`."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line of this process; it ends with an exit code of the protocol."""
+    try:
+        from hookbus.cli.app import run  # what it needs is the extra 'cli'
+
+        run()
+    except ModuleNotFoundError as e:
+        if e.name is None or e.name.partition(".")[0] == "hookbus":
+            raise
+        print(
+            f"hookbus: the module {e.name!r} is not installed; pip install 'hookbus[cli]'",
+            file=sys.stderr,
+        )
+        sys.exit(2)

@@ -3,46 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
-from hookbus.dispatch.deadline import Allowance
+from hookbus import patches
+from hookbus.dispatch.conflict import Conflict
 from hookbus.dispatch.payload import Change
 from hookbus.models import Cause, Decision, EventRef, OtherBlock, Outcome, PluginRecord
-from hookbus.patches import patch_hash
 from hookbus.snapshot import Binding
 from hookbus.wire.event import Inbound, trace_of
 from hookbus.wire.verdict import Answer
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """One plugin's answer and how it was had.
-
-    Attributes:
-        ms: milliseconds from the call to the answer.
-        attempt: 0 means that it was never called.
-    """
-
-    binding: Binding
-    answer: Answer
-    allowance: Allowance
-    ms: float = 0.0
-    attempt: int = 1
-    round: int = 1
-
-
-@dataclass(frozen=True, slots=True)
 class Objection:
-    """A reason to block."""
+    """A reason to block; *by* is None where no single plugin is it."""
 
     by: str | None
     cause: Cause
     code: str | None
     reason: str
     message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one hook came to.
+
+    Attributes:
+        answer: neither verdict nor failure: it was skipped, *notes* say why.
+        ms: milliseconds from the call to the answer.
+        attempt: 0 means that it was not called.
+        change: what its Intercept came to.
+        is_shortened: the event's budget cut its timeout.
+        objection: a Block that is not the plugin's own doing.
+    """
+
+    binding: Binding
+    answer: Answer
+    ms: float = 0.0
+    attempt: int = 1
+    round: int = 1
+    notes: tuple[dict[str, Any], ...] = ()
+    change: Change | None = None
+    is_shortened: bool = False
+    is_cached: bool = False
+    objection: Objection | None = None
+
+    def noted(self, note: dict[str, Any]) -> Asked:
+        """The same with one more note."""
+        return replace(self, notes=(*self.notes, note))
 
 
 @dataclass(slots=True)
@@ -52,37 +64,131 @@ class Ledger:
     records: list[PluginRecord] = field(default_factory=list)
     objections: list[Objection] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    conflicts: list[dict[str, Any]] = field(default_factory=list)
     is_degraded: bool = False
 
-    def enter(self, asked: Asked, change: Change | None = None) -> None:
-        """Enter one plugin's answer: the only place where a record is made.
-
-        ``on_failure`` applies to failures only; a Block is never converted (R5).
-        """
-        answer, binding = asked.answer, asked.binding
-        resolution = "enforced"
-        if answer.verdict == "block":
-            self.objections.append(_verdict_objection(asked))
-        elif answer.failure is not None and binding.is_closed:
+    def enter(self, asked: Asked) -> None:
+        """Enter what one hook came to: the only place where its weight is decided."""
+        answer, plugin = asked.answer, asked.binding.plugin
+        objection = asked.objection or objection_of(asked)
+        resolution = "cached" if asked.is_cached else "enforced"
+        if asked.objection is not None:
+            resolution = "skipped"
+            self.objections.append(asked.objection)
+        elif answer.verdict is None and answer.failure is None:
+            resolution = "skipped"
+        elif asked.binding.mode == "warn":
+            resolution = self._warn(asked, objection)
+        elif objection is not None and answer.verdict == "block":
+            self.objections.append(objection)  # R5: `open` never softens a Block
+        elif objection is not None and asked.binding.is_closed:
             resolution = "failed_closed"
-            self.objections.append(_failure_objection(asked))
-        elif answer.failure is not None:
+            self.objections.append(objection)
+        elif objection is not None:
             resolution = "failed_open"
             self.is_degraded = True
-        self.warnings.extend(f"{binding.plugin}: {text}" for text in answer.warnings)
-        self.records.append(_record(asked, resolution, change))
+        self.warnings.extend(f"{plugin}: {text}" for text in answer.warnings)
+        self.records.append(record_of(asked, resolution))
+
+    def conflict(self, conflicts: list[Conflict], *, is_blocking: bool) -> None:
+        """Enter write conflicts; where the type says `block`, the first of them blocks (R10)."""
+        self.conflicts.extend(
+            {"path": c.path, "loser": c.loser, "winner": c.winner} for c in conflicts
+        )
+        if conflicts and is_blocking:
+            first = conflicts[0]
+            reason = f"write_conflict: {first.path!r} was written by {first.loser}"
+            self.objections.append(Objection(first.winner, "verdict", "write_conflict", reason))
+
+    def unsettled(self, bindings: list[Binding], *, is_blocking: bool) -> None:
+        """Enter who would have to be asked again after the last permitted round (R12)."""
+        if not bindings:
+            return
+        names = ", ".join(dict.fromkeys(b.plugin for b in bindings))
+        reason = f"not_converged: after the last round these would change it again: {names}"
+        if is_blocking:
+            self.objections.append(Objection(None, "verdict", "not_converged", reason))
+        else:
+            self.warnings.append(reason)
+
+    def broke_schema(self, pointer: str, problem: str) -> None:
+        """R1: the culprit is who last wrote there, else who last changed anything."""
+        changed = [record for record in reversed(self.records) if record.mutated]
+        wrote = (r for r in changed if any(patches.overlaps(p, pointer) for p in r.pointers))
+        culprit = next(wrote, changed[0])
+        reason = f"schema: its change leaves {pointer!r} wrong: {problem}"
+        self.objections.append(Objection(culprit.plugin, "failure", "schema", reason))
+
+    def _warn(self, asked: Asked, objection: Objection | None) -> str:
+        """R15: a Block, a failure or a change under `warn` is told, and nothing else."""
+        if objection is not None:
+            self.warnings.append(attributed(objection))
+        elif asked.change is not None and asked.change.pointers:
+            pointers = ", ".join(asked.change.pointers)
+            self.warnings.append(f"{asked.binding.plugin}: would change {pointers}")
+        else:
+            return "enforced"
+        return "warned"
 
 
-def blocked_by(objections: Iterable[Objection]) -> list[Objection]:
+def objection_of(asked: Asked) -> Objection | None:
+    """What the hook's answer is as a reason to block, whatever the operator makes of it."""
+    answer, plugin = asked.answer, asked.binding.plugin
+    if answer.verdict == "block":
+        return Objection(plugin, "verdict", answer.code, answer.reason or "", answer.message)
+    if answer.failure is None:
+        return None
+    # R7: the event's budget, not the plugin, is to blame for a timeout that it shortened
+    is_deadline = answer.failure == "timeout" and asked.is_shortened
+    return Objection(
+        plugin,
+        "deadline" if is_deadline else "failure",
+        answer.failure,
+        f"{answer.failure}: {_reason(asked)}",
+    )
+
+
+def record_of(asked: Asked, resolution: str) -> PluginRecord:
+    """Write one hook's record."""
+    binding, answer, change = asked.binding, asked.answer, asked.change
+    is_mutated = change is not None and bool(change.pointers) and resolution == "enforced"
+    return PluginRecord(
+        plugin=binding.plugin,
+        hook=binding.hook,
+        version=answer.version or binding.version,
+        phase=binding.phase,
+        round=asked.round,
+        attempt=asked.attempt,
+        mode=binding.mode,
+        verdict=answer.verdict,
+        failure=answer.failure,
+        resolution=resolution,
+        code=answer.code,
+        reason=_reason(asked),
+        ms=asked.ms,
+        mutated=is_mutated,
+        pointers=change.pointers if change else (),
+        patch_hash=patches.patch_hash(change.operations) if change and change.pointers else None,
+        notes=asked.notes,
+        annotations=answer.annotations,
+    )
+
+
+def in_order(objections: Iterable[Objection]) -> list[Objection]:
     """Put the primary objection first: verdicts before failures, then order; never time (R4)."""
     return sorted(objections, key=lambda o: o.cause != "verdict")
+
+
+def attributed(objection: Objection) -> str:
+    """``"redact-secrets: no_responders: …"``"""
+    return f"{objection.by}: {objection.reason}" if objection.by else objection.reason
 
 
 def combine(
     inbound: Inbound, generation: int, decision_id: str, ledger: Ledger, data: Any = msgspec.UNSET
 ) -> Decision:
     """Make the decision; *data* is what changed payload the emitter must use, if it changed."""
-    objections = blocked_by(ledger.objections)
+    objections = in_order(ledger.objections)
     outcome: Outcome = "continue"
     if objections:
         outcome, data = "block", msgspec.UNSET  # R3: no half-applied change leaks
@@ -99,57 +205,16 @@ def combine(
         cause=primary.cause if primary else None,
         code=primary.code if primary else None,
         by=primary.by if primary else None,
-        reason=_attributed(primary) if primary else None,
+        reason=attributed(primary) if primary else None,
         message=primary.message if primary else None,
         others=tuple(map(_other, objections[1:])),
         warnings=tuple(ledger.warnings),
+        conflicts=tuple(ledger.conflicts),
         records=tuple(ledger.records),
         generation=generation,
         degraded=ledger.is_degraded,
         trace_id=trace_of(event.traceparent)[0],
         data=data,
-    )
-
-
-def _record(asked: Asked, resolution: str, change: Change | None) -> PluginRecord:
-    binding, answer = asked.binding, asked.answer
-    return PluginRecord(
-        plugin=binding.plugin,
-        hook=binding.hook,
-        version=answer.version or binding.version,
-        phase=binding.phase,
-        round=asked.round,
-        attempt=asked.attempt,
-        mode=binding.mode,
-        verdict=answer.verdict,
-        failure=answer.failure,
-        resolution=resolution,
-        code=answer.code,
-        reason=_reason(asked),
-        ms=asked.ms,
-        mutated=bool(change and change.pointers),
-        pointers=change.pointers if change else (),
-        patch_hash=patch_hash(change.operations) if change and change.pointers else None,
-        annotations=answer.annotations,
-    )
-
-
-def _verdict_objection(asked: Asked) -> Objection:
-    answer = asked.answer
-    return Objection(
-        asked.binding.plugin, "verdict", answer.code, answer.reason or "", answer.message
-    )
-
-
-def _failure_objection(asked: Asked) -> Objection:
-    answer = asked.answer
-    # R7: the event's budget, not the plugin, is to blame for a timeout that it shortened
-    is_deadline = answer.failure == "timeout" and asked.allowance.is_shortened
-    return Objection(
-        asked.binding.plugin,
-        "deadline" if is_deadline else "failure",
-        answer.failure,
-        f"{answer.failure}: {_reason(asked)}",
     )
 
 
@@ -164,15 +229,11 @@ def _reason(asked: Asked) -> str | None:
     return advice
 
 
-def _attributed(objection: Objection) -> str:
-    return f"{objection.by}: {objection.reason}" if objection.by else objection.reason
-
-
 def _other(objection: Objection) -> OtherBlock:
     return OtherBlock(
         by=objection.by,
         cause=objection.cause,
         code=objection.code,
-        reason=_attributed(objection),
+        reason=attributed(objection),
         message=objection.message,
     )

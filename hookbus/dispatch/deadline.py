@@ -23,10 +23,12 @@ class Allowance:
     Attributes:
         timeout: seconds; 0 means that no budget is left and the call is not made.
         is_shortened: the budget, not the plugin's own timeout, ends the call.
+        cap: seconds that an extension may at most reach.
     """
 
     timeout: float
     is_shortened: bool
+    cap: float = 0.0
 
 
 def event_timeout(asked_ms: int | None, settings: TypeSettings, limits: Limits) -> float:
@@ -56,10 +58,5 @@ def allow(
     if cap < min_time:
         cap = remaining / stages
     if cap < wanted:
-        return Allowance(cap, is_shortened=True)
-    return Allowance(wanted, is_shortened=False)
-
-
-def whole_milliseconds(seconds: float) -> int:
-    """Round down to at least 1 ms; binary noise below a nanosecond does not count."""
-    return max(1, int(seconds * 1000 + 1e-6))
+        return Allowance(cap, is_shortened=True, cap=cap)
+    return Allowance(wanted, is_shortened=False, cap=cap)

@@ -1,197 +1,204 @@
 """The way of one event: match, plan, mutate, validate unless blocked, combine, record, observe.
 
-Nothing here knows the broker, FastStream or OpenTelemetry: plugins are asked through a Runtime,
+Nothing here knows the broker, FastStream or OpenTelemetry: plugins are asked through Asking,
 decisions leave through a Recorder, and an Observer sees what happened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from hookbus import patches
 from hookbus.dispatch.aggregate import Asked, Ledger, Objection, combine
-from hookbus.dispatch.deadline import Allowance, allow, budget_of, whole_milliseconds
+from hookbus.dispatch.asking import Asking
+from hookbus.dispatch.chain import too_deep
+from hookbus.dispatch.conflict import Writes
+from hookbus.dispatch.deadline import Allowance, allow
+from hookbus.dispatch.masking import masked, secrets_in
 from hookbus.dispatch.ordering import Plan, Planner
-from hookbus.dispatch.payload import Change, Payload, change
-from hookbus.errors import BadPatch, InvalidEvent
+from hookbus.dispatch.payload import Payload
+from hookbus.dispatch.recorder import Recorder
+from hookbus.dispatch.rounds import Rounds
+from hookbus.dispatch.shadow import Shadows
+from hookbus.dispatch.task import Task
+from hookbus.errors import InvalidEvent
 from hookbus.models import Decision
-from hookbus.runtimes.base import Question, Reply, Runtime
-from hookbus.snapshot import Binding, Snapshot
+from hookbus.snapshot import Binding
 from hookbus.telemetry import Observer
-from hookbus.wire.call import CallTail, trace_member
-from hookbus.wire.event import Inbound, trace_of
-from hookbus.wire.verdict import Answer, failure
+from hookbus.wire.decision import encode_decision, encode_record
+from hookbus.wire.event import Inbound
 
 
-class Recorder(Protocol):
-    """Where decisions and observed events go, handed over before the reply (R28)."""
+class Decided(msgspec.Struct, frozen=True):
+    """A decision and how it was recorded: without its data, and without secrets."""
 
-    async def record(self, decision: Decision) -> None:
-        """Hand one decision to the connection."""
+    decision: Decision
+    record: bytes
 
-    async def observe(self, inbound: Inbound, event: bytes, decision: Decision) -> None:
-        """Hand the final event and its decision to the connection."""
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One event to decide. *ends* is when its budget ends, on the dispatcher's clock."""
-
-    inbound: Inbound
-    snapshot: Snapshot
-    received: float
-    ends: float
+    def reply(self) -> bytes:
+        """What the emitter gets; mostly the same bytes."""
+        if self.decision.data is msgspec.UNSET and not self.decision.masked:
+            return self.record
+        return encode_decision(self.decision)
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What dispatching needs of the world."""
 
-    runtime: Runtime
+    asking: Asking
+    shadows: Shadows
     recorder: Recorder
     observer: Observer
     clock: Callable[[], float]
-    new_id: Callable[[], str]
-
-
-def task_of(inbound: Inbound, snapshot: Snapshot, received: float, timeout: float) -> Task:
-    """Give an event its budget: its timeout less the return margin (R6)."""
-    return Task(inbound, snapshot, received, received + budget_of(timeout))
 
 
 class Dispatcher:
     """Decides events, many at a time, each under exactly one generation (R16)."""
 
     def __init__(self, tools: Tools) -> None:
-        self._runtime = tools.runtime
+        self._asking = tools.asking
+        self._shadows = tools.shadows
         self._recorder = tools.recorder
         self._observer = tools.observer
         self._clock = tools.clock
-        self._new_id = tools.new_id
         self._planner = Planner()
 
-    async def dispatch(self, task: Task) -> Decision:
+    async def dispatch(self, task: Task) -> Decided:
         """Decide one event. Never raises for what a plugin does."""
         self._observer.on_start(task.inbound)
         plan = self._planner.plan_for(task.snapshot, task.inbound.event.type)
-        original = Payload(task.inbound.event.data, task.inbound.body)
-        ledger = Ledger()
+        payload = original = Payload(task.inbound.event.data, task.inbound.body)
+        ledger = Ledger(objections=_limits(task, plan))
 
-        payload = await self._mutate(task, plan, original, ledger)
-        changed = self._checked(task, original, payload, ledger)
-        if plan.validate and not ledger.objections:
+        if plan.mutate and not ledger.objections:
+            payload = await self._mutate(task, plan, payload, ledger)
+        data = _checked(task, original, payload, ledger)
+        if not ledger.objections:
             await self._validate(task, plan, payload, ledger)
-        decision = combine(task.inbound, task.snapshot.generation, self._new_id(), ledger, changed)
-        await self._hand_over(task, plan, payload, decision)
-        return decision
+        generation = task.snapshot.generation
+        decision = combine(task.inbound, generation, task.decision_id, ledger, data)
+        decided = _without_secrets(task, decision, original, payload)
+        await self._hand_over(task, plan, payload, decided)
+        return decided
 
-    async def hand_over(self, inbound: Inbound, decision: Decision, received: float) -> Decision:
+    async def hand_over(self, inbound: Inbound, decision: Decision, received: float) -> Decided:
         """Record a decision that was made without asking anybody."""
-        await self._recorder.record(decision)
+        decided = Decided(decision, encode_record(decision))
+        await self._recorder.record(decision, decided.record)
         self._observer.on_decision(inbound, decision, self._clock() - received)
-        return decision
+        return decided
 
     async def _mutate(self, task: Task, plan: Plan, payload: Payload, ledger: Ledger) -> Payload:
-        """Ask one after another, each on the last one's result, until a Block (R2, R3)."""
-        for index, binding in enumerate(plan.mutate):
-            remaining = task.ends - self._clock()
-            allowance = allow(
-                remaining,
-                binding.timeout,
-                binding.min_time,
-                plan.reserves[index],
-                plan.stages_left(index),
-            )
-            [asked] = await self._ask(task, [(binding, allowance)], payload)
-            asked, done = _apply(asked, payload, task.snapshot)
-            ledger.enter(asked, done)
-            if ledger.objections:
-                break
-            if done is not None:
-                payload = done.payload
-        return payload
+        """Ask one after another, each on the last one's result, until a Block (R2, R3).
 
-    def _checked(self, task: Task, original: Payload, payload: Payload, ledger: Ledger) -> Any:
-        """Return the data to use if it changed; a result that breaks its schema is a Block."""
-        if payload is original or patches.equal(original.data, payload.data):
-            return msgspec.UNSET
-        try:
-            task.snapshot.catalog.get(task.inbound.event.type).check(payload.data)
-        except InvalidEvent as e:
-            culprit = next(r.plugin for r in reversed(ledger.records) if r.mutated)
-            reason = f"schema: its change leaves {e.pointer}: {e.message}"
-            ledger.objections.append(Objection(culprit, "failure", "schema", reason))
-        return payload.data
+        Rounds after the first ask again who wanted to see what others changed since (R11).
+        """
+        settings = task.snapshot.catalog.get(task.inbound.event.type).settings
+        rounds = Rounds(plan.mutate, settings.max_rounds)
+        writes, number = Writes(), 1
+        for index, binding in rounds.turns():
+            if binding.mode == "shadow":
+                self._shadows.ask(task, binding, payload)
+                continue
+            if number != rounds.number:
+                writes, number = Writes(), rounds.number
+            allowance = self._allow(task, plan, index, binding, number)
+            [asked] = await self._asking.ask(task, [(binding, allowance)], payload, number)
+            ledger.enter(_reinvoked(asked))
+            if ledger.objections:
+                return payload
+            if asked.attempt == 0 and not asked.is_cached:
+                rounds.not_asked(index)
+                continue
+            rounds.asked(index)
+            done = asked.change
+            if done is None or not done.pointers or binding.mode == "warn":
+                continue
+            payload = done.payload
+            rounds.changed(index)
+            conflicts = writes.add(binding, done.pointers, payload.data)
+            ledger.conflict(conflicts, is_blocking=settings.conflict == "block")
+            if ledger.objections:
+                return payload
+        ledger.unsettled(rounds.unsettled(), is_blocking=settings.on_not_converged == "block")
+        return payload
 
     async def _validate(self, task: Task, plan: Plan, payload: Payload, ledger: Ledger) -> None:
         """Ask all at once on the final payload and hear them all (R4)."""
+        for binding in plan.shadow_validate:
+            self._shadows.ask(task, binding, payload)
+        if not plan.validate:
+            return
         remaining = task.ends - self._clock()
         wanted = [
             (b, allow(remaining, b.timeout, b.min_time, reserve=0.0, stages=1))
             for b in plan.validate
         ]
-        for asked in await self._ask(task, wanted, payload):
-            ledger.enter(_unchanging(asked))
+        for asked in await self._asking.ask(task, wanted, payload):
+            ledger.enter(asked)
 
-    async def _ask(
-        self, task: Task, wanted: Sequence[tuple[Binding, Allowance]], payload: Payload
-    ) -> list[Asked]:
-        """Ask one stage. Without budget nobody is asked, and that is a timeout (R7)."""
-        if wanted[0][1].timeout <= 0:
-            return [Asked(b, _NOT_ASKED, allowance, attempt=0) for b, allowance in wanted]
-        traceparent = task.inbound.event.traceparent
-        is_sampled = trace_of(traceparent)[1]
-        tail = CallTail(
-            task.snapshot.generation,
-            trace_member(traceparent) if is_sampled else b"",
-            payload.event,
-        )
-        questions = [
-            Question(b, allowance.timeout, whole_milliseconds(allowance.timeout))
-            for b, allowance in wanted
-        ]
-        replies = await self._runtime.ask(questions, tail)
-        return [_asked(w, reply) for w, reply in zip(wanted, replies, strict=True)]
+    def _allow(
+        self, task: Task, plan: Plan, index: int, binding: Binding, number: int
+    ) -> Allowance:
+        """R6: what is foreseen behind this turn; in later rounds that is the validate phase."""
+        if number == 1:
+            reserve, stages = plan.reserves[index], plan.stages[index]
+        else:
+            reserve, stages = plan.last_reserve, 1 + bool(plan.validate)
+        remaining = task.ends - self._clock()
+        return allow(remaining, binding.timeout, binding.min_time, reserve, stages)
 
-    async def _hand_over(
-        self, task: Task, plan: Plan, payload: Payload, decision: Decision
-    ) -> None:
+    async def _hand_over(self, task: Task, plan: Plan, payload: Payload, decided: Decided) -> None:
         """R28: record and observed event reach the connection in the tick of the reply."""
-        await self._recorder.record(decision)
+        decision = decided.decision
+        await self._recorder.record(decision, decided.record)
         is_observed = plan.is_observed or task.snapshot.limits.observe
-        if is_observed and not decision.dry_run:
-            await self._recorder.observe(task.inbound, payload.event, decision)
+        if is_observed and not decision.dry_run:  # R27
+            await self._recorder.observe(task.inbound, payload.event, decided.record)
         self._observer.on_decision(task.inbound, decision, self._clock() - task.received)
 
 
-_NOT_ASKED = failure("timeout", "not asked: the event's time was over")
+def _limits(task: Task, plan: Plan) -> list[Objection]:
+    """What forbids to ask anybody: too many plugins, or a loop."""
+    limits = task.snapshot.limits
+    if plan.size > limits.max_plugins:
+        reason = f"too_many_plugins: {plan.size} hooks match, at most {limits.max_plugins}"
+        return [Objection(None, "limit", "too_many_plugins", reason)]
+    loop = too_deep(task.inbound, limits.max_depth)
+    return [loop] if loop else []
 
 
-def _asked(wanted: tuple[Binding, Allowance], reply: Reply) -> Asked:
-    binding, allowance = wanted
-    return Asked(binding, reply.answer, allowance, ms=reply.ms, attempt=reply.attempt)
-
-
-def _apply(asked: Asked, payload: Payload, snapshot: Snapshot) -> tuple[Asked, Change | None]:
-    """Apply an Intercept; one that cannot be applied is a failure of its plugin (R8)."""
-    if asked.answer.change is None:
-        return asked, None
+def _checked(task: Task, original: Payload, payload: Payload, ledger: Ledger) -> Any:
+    """Return the data to use if it changed; a result that breaks its schema is a Block (R1)."""
+    if payload is original or patches.equal(original.data, payload.data):
+        return msgspec.UNSET
+    if ledger.objections:
+        return msgspec.UNSET
     try:
-        return asked, change(payload, *asked.answer.change, snapshot.limits)
-    except BadPatch as e:
-        return _failed(asked, failure("bad_patch", str(e))), None
+        task.snapshot.catalog.get(task.inbound.event.type).check(payload.data)
+    except InvalidEvent as e:
+        ledger.broke_schema(e.pointer.removeprefix("/data"), e.message)
+    return payload.data
 
 
-def _unchanging(asked: Asked) -> Asked:
-    """A validating plugin may look and refuse, not change."""
-    if asked.answer.change is None:
+def _reinvoked(asked: Asked) -> Asked:
+    """A later round that changed something again is worth a note (E15)."""
+    if asked.round == 1 or asked.change is None or not asked.change.pointers:
         return asked
-    return _failed(asked, failure("phase_violation", "a validate hook may not intercept"))
+    return asked.noted({"kind": "reinvoked_changed"})
 
 
-def _failed(asked: Asked, answer: Answer) -> Asked:
-    return Asked(asked.binding, answer, asked.allowance, ms=asked.ms, attempt=asked.attempt)
+def _without_secrets(task: Task, decision: Decision, *payloads: Payload) -> Decided:
+    """Name the secret fields, and keep their values out of the record (R28)."""
+    paths = task.snapshot.catalog.get(task.inbound.event.type).secrets
+    if not paths:
+        return Decided(decision, encode_record(decision))
+    found = [found for payload in payloads for found in secrets_in(payload.data, paths)]
+    pointers = dict.fromkeys(pointer for pointer, _ in found)
+    decision = msgspec.structs.replace(decision, masked=tuple(pointers))
+    return Decided(decision, encode_record(masked(decision, [value for _, value in found])))

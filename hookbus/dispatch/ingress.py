@@ -12,10 +12,13 @@ import msgspec
 
 from hookbus import subjects
 from hookbus.dispatch.aggregate import Ledger, Objection, combine
+from hookbus.dispatch.chain import with_chain
 from hookbus.dispatch.deadline import budget_of, event_timeout
-from hookbus.dispatch.dispatcher import Dispatcher, task_of
+from hookbus.dispatch.dispatcher import Decided, Dispatcher
+from hookbus.dispatch.once import Entry, Key, Once
+from hookbus.dispatch.payload import digest_of
+from hookbus.dispatch.task import Task, task_of
 from hookbus.errors import InvalidEvent, TransportError
-from hookbus.models import Decision
 from hookbus.snapshot import Limits, Snapshot
 from hookbus.telemetry import Counters
 from hookbus.transport import Message, Subscription, Transport
@@ -23,7 +26,6 @@ from hookbus.wire.call import encode_observed
 from hookbus.wire.decision import (
     ErrorBody,
     encode_answer,
-    encode_decision,
     encode_refusal,
     refusal_of,
 )
@@ -61,6 +63,7 @@ class Ingress:
         self._counters = counters
         self._new_id = new_id
         self._loop = asyncio.get_running_loop()
+        self._once = Once()
         self._snapshot: Snapshot | None = None
         self._ready = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
@@ -135,12 +138,12 @@ class Ingress:
     async def _decide(self, arrival: Arrival) -> None:
         stopped = self._over_limit(arrival)
         if stopped is not None:
-            decision = await self._blocked(arrival, stopped)
+            decided = await self._blocked(arrival, stopped)
         else:
-            decision = await self._dispatched(arrival)
-        await self._publish(arrival.reply, encode_decision(decision))
+            decided = await self._dispatched(arrival)
+        await self._publish(arrival.reply, decided.reply())
 
-    async def _dispatched(self, arrival: Arrival) -> Decision:
+    async def _dispatched(self, arrival: Arrival) -> Decided:
         snapshot = self._snapshot or await self._first_snapshot(arrival)
         if snapshot is None:
             self._counters.count("not_ready")
@@ -150,8 +153,39 @@ class Ingress:
         event_type = snapshot.catalog.get(event.type)
         event_type.check(event.data)
         timeout = event_timeout(event.hbtimeoutms, event_type.settings, snapshot.limits)
-        task = task_of(arrival.inbound, snapshot, arrival.received, timeout)
-        return await self._dispatcher.dispatch(task)
+        inbound = with_chain(arrival.inbound, snapshot)
+        task = task_of(inbound, snapshot, self._new_id(), arrival.received, timeout)
+        if not snapshot.limits.idempotency:
+            return await self._dispatcher.dispatch(task)
+        return await self._once_per_event(arrival, task)
+
+    async def _once_per_event(self, arrival: Arrival, task: Task) -> Decided:
+        """R26: a repeated event gets the decision of the first, one in flight included."""
+        event = task.inbound.event
+        key = (task.inbound.principal, event.source, event.id, task.inbound.dry_run)
+        digest = digest_of([event.type, event.subject, event.data])
+        entry = self._once.find(key, self._loop.time())
+        if entry is None:
+            return await self._first(key, self._once.open(key, digest), task)
+        if entry.digest != digest:
+            self._counters.count("id_reuse")
+            reason = f"id_reuse: event {event.id!r} of {event.source!r} came with other content"
+            return await self._blocked(arrival, Objection(None, "config", "id_reuse", reason))
+        self._counters.count("repeated_events")
+        if entry.decided is not None:
+            return entry.decided
+        waiting: asyncio.Future[Decided] = self._loop.create_future()
+        entry.waiting.append(waiting)
+        return await waiting
+
+    async def _first(self, key: Key, entry: Entry, task: Task) -> Decided:
+        try:
+            decided = await self._dispatcher.dispatch(task)
+        except BaseException:
+            self._once.fail(key, entry)
+            raise
+        self._once.close(key, entry, decided, self._loop.time())
+        return decided
 
     def _over_limit(self, arrival: Arrival) -> Objection | None:
         limits = self._snapshot.limits if self._snapshot else Limits()
@@ -205,7 +239,7 @@ class Ingress:
         stored = isinstance(answer, dict) and "seq" in answer
         return None if stored else f"not stored: the stream answered {answer!r}"
 
-    async def _blocked(self, arrival: Arrival, objection: Objection) -> Decision:
+    async def _blocked(self, arrival: Arrival, objection: Objection) -> Decided:
         """Decide without asking anybody."""
         ledger = Ledger(objections=[objection])
         decision = combine(arrival.inbound, self.generation, self._new_id(), ledger)

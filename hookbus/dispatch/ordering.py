@@ -10,21 +10,30 @@ from hookbus.snapshot import Binding, Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The hooks of one event type, in order.
+    """The hooks of one event type, in order; shadow ones stand where they would run.
 
     Attributes:
         reserves: per mutate hook, the seconds kept back for the stages behind it (R6).
+        stages: per mutate hook, the stages from it on, its own included.
         is_observed: somebody observes the type.
     """
 
     mutate: tuple[Binding, ...]
     validate: tuple[Binding, ...]
+    shadow_validate: tuple[Binding, ...]
     reserves: tuple[float, ...]
+    stages: tuple[int, ...]
     is_observed: bool
 
-    def stages_left(self, index: int) -> int:
-        """Count the stages from mutate hook *index* on, that one included."""
-        return len(self.mutate) - index + bool(self.validate)
+    @property
+    def size(self) -> int:
+        """How many hooks would be asked at most, in one round."""
+        return len(self.mutate) + len(self.validate) + len(self.shadow_validate)
+
+    @property
+    def last_reserve(self) -> float:
+        """What a re-invoked plugin leaves: the validate phase alone is foreseen."""
+        return _reserve_for(self.validate)
 
 
 def plan(bindings: Sequence[Binding]) -> Plan:
@@ -35,23 +44,16 @@ def plan(bindings: Sequence[Binding]) -> Plan:
     """
     asked = sorted(bindings, key=lambda b: (b.priority, b.plugin.encode(), b.hook.encode()))
     mutate = tuple(b for b in asked if b.phase == "mutate")
-    validate = tuple(b for b in asked if b.phase == "validate")
+    validate = tuple(b for b in asked if b.phase == "validate" and b.mode != "shadow")
+    reserves, stages = _ahead(mutate, validate)
     return Plan(
         mutate=mutate,
         validate=validate,
-        reserves=_reserves(mutate, validate),
+        shadow_validate=tuple(b for b in asked if b.phase == "validate" and b.mode == "shadow"),
+        reserves=reserves,
+        stages=stages,
         is_observed=any(b.phase == "observe" for b in asked),
     )
-
-
-def _reserves(mutate: tuple[Binding, ...], validate: tuple[Binding, ...]) -> tuple[float, ...]:
-    """R6: what each mutate stage leaves for the closed plugins behind it, in seconds."""
-    later = max((b.min_time for b in validate if b.is_closed), default=0.0)
-    reserves = []
-    for binding in reversed(mutate):
-        reserves.append(later)
-        later += binding.min_time if binding.is_closed else 0.0
-    return tuple(reversed(reserves))
 
 
 class Planner:
@@ -71,3 +73,22 @@ class Planner:
         if found is None:
             found = self._plans[event_type] = plan(snapshot.hooks_for(event_type))
         return found
+
+
+def _ahead(
+    mutate: tuple[Binding, ...], validate: tuple[Binding, ...]
+) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """R6: what each mutate stage leaves for the enforced, closed plugins behind it, in seconds."""
+    reserve, stage = _reserve_for(validate), int(bool(validate))
+    reserves, stages = [], []
+    for binding in reversed(mutate):
+        stage += binding.mode != "shadow"
+        reserves.append(reserve)
+        stages.append(stage)
+        reserve += _reserve_for((binding,))
+    return tuple(reversed(reserves)), tuple(reversed(stages))
+
+
+def _reserve_for(stage: tuple[Binding, ...]) -> float:
+    closed = (b.min_time for b in stage if b.is_closed and b.mode == "enforce")
+    return max(closed, default=0.0)

@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from hookbus import patches
-from hookbus.errors import BadPatch
-from hookbus.snapshot import Limits
-from hookbus.wire.event import replace_members
+from hookbus.conditions import Scope
+from hookbus.dispatch.matching import scope_of
+from hookbus.errors import BadPatch, HookbusError
+from hookbus.snapshot import Binding, Limits
+from hookbus.wire.event import Inbound, replace_members
+from hookbus.wire.limits import MAX_DEPTH, exceeds_depth
 
-GROWTH_FLOOR = 64 * 1024  # bytes that a patch may add to a payload of any size
+GROWTH_FLOOR: Final = 64 * 1024  # bytes that a patch may add to a payload of any size
 
 
-@dataclass(frozen=True, slots=True)
 class Payload:
-    """The data as it stands, and the whole event's bytes around it."""
+    """The data as it stands, and the whole event's bytes around it. Never changed in place."""
 
-    data: Any
-    event: bytes
+    __slots__ = ("_digest", "_scope", "data", "event")
+
+    def __init__(self, data: Any, event: bytes) -> None:
+        self.data = data
+        self.event = event
+        self._digest: bytes | None = None
+        self._scope: Scope | None = None
+
+    @property
+    def digest(self) -> bytes:
+        """Of the data, whatever the order of its keys; worked out once."""
+        if self._digest is None:
+            self._digest = digest_of(self.data)
+        return self._digest
+
+    def scope(self, inbound: Inbound) -> Scope:
+        """What conditions see of this state; converted once, not once per plugin."""
+        if self._scope is None:
+            self._scope = scope_of(inbound, self.data)
+        return self._scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,40 +50,86 @@ class Change:
 
     Attributes:
         payload: the result, the input itself when nothing changed.
-        operations: the normalised patch.
+        operations: the normalised patch, without what was dropped.
         pointers: what differs from the input; empty when nothing changed (R9).
+        dropped: pointers of operations that were not the plugin's to make.
     """
 
     payload: Payload
     operations: tuple[patches.Operation, ...]
     pointers: tuple[str, ...]
+    dropped: tuple[str, ...] = ()
+
+
+class ForbiddenWrite(HookbusError):
+    """An operation writes what is not the plugin's to write."""
 
 
 _encode = msgspec.json.Encoder().encode
+_canonical = msgspec.json.Encoder(order="sorted").encode
 
 
-def change(payload: Payload, kind: str, value: Any, limits: Limits) -> Change:
+def digest_of(data: Any) -> bytes:
+    """Digest JSON values, whatever the order of their keys."""
+    return hashlib.blake2b(_canonical(data), digest_size=16).digest()
+
+
+def change(payload: Payload, binding: Binding, answer: tuple[str, Any], limits: Limits) -> Change:
     """Apply a ``patch``, ``merge`` or whole ``data``: all of it or nothing (R8).
 
     Raises:
-        BadPatch: It cannot be decoded or applied, or the result is too large.
+        BadPatch: It cannot be decoded or applied, or the result is too large or too deep.
+        ForbiddenWrite: It writes outside ``writable`` and ``disallow`` is ``error``.
     """
+    kind, value = answer
     before = payload.data
-    max_bytes = int(limits.patch_max_growth * len(payload.event)) + GROWTH_FLOOR
+    max_growth = int(limits.patch_max_growth * len(payload.event)) + GROWTH_FLOOR
     if kind == "patch":
         operations = patches.decode(value, max_ops=limits.patch_max_ops)
-        after = patches.apply(before, operations, max_bytes=max_bytes)
-        net = patches.difference(before, after)
+        after = before
     else:
         after = patches.merge(before, value) if kind == "merge" else value
-        operations = net = patches.difference(before, after)
+        operations = patches.difference(before, after)
+    dropped: tuple[str, ...] = ()
+    if binding.is_restricted:
+        operations, dropped = _permitted(operations, binding)
+    if kind == "patch" or dropped:
+        after = patches.apply(before, operations, max_bytes=max_growth)
+    is_net = kind != "patch" and not dropped
+    net = operations if is_net else patches.difference(before, after)
     if not net:
-        return Change(payload, operations, ())
-    return Change(_replaced(payload, after, limits), operations, patches.written(net))
+        return Change(payload, operations, (), dropped)
+    changed = _replaced(payload, after, limits, max_growth)
+    return Change(changed, operations, patches.written(net), dropped)
 
 
-def _replaced(payload: Payload, data: Any, limits: Limits) -> Payload:
+def _permitted(
+    operations: tuple[patches.Operation, ...], binding: Binding
+) -> tuple[tuple[patches.Operation, ...], tuple[str, ...]]:
+    """Keep what writes inside ``writable``; whole tokens count, the envelope is never reachable."""
+    kept, dropped = [], []
+    for operation in operations:
+        outside = [
+            pointer
+            for pointer in patches.written((operation,))
+            if not any(patches.covers(allowed, pointer) for allowed in binding.writable)
+        ]
+        if not outside:
+            kept.append(operation)
+        elif binding.disallow == "error":
+            allowed = ", ".join(map(repr, binding.writable)) or "nothing"
+            raise ForbiddenWrite(f"writes {outside[0]!r}, may write {allowed}")
+        else:
+            dropped.append(outside[0])
+    return tuple(kept), tuple(dropped)
+
+
+def _replaced(payload: Payload, data: Any, limits: Limits, max_growth: int) -> Payload:
     event = replace_members(payload.event, {"data": msgspec.Raw(_encode(data))})
     if len(event) > limits.max_event_bytes:
         raise BadPatch(f"the event would take {len(event)} bytes, at most {limits.max_event_bytes}")
+    if len(event) - len(payload.event) > max_growth:
+        raise BadPatch(f"the event would grow by more than {max_growth} bytes")
+    if exceeds_depth(event, MAX_DEPTH + 1):
+        raise BadPatch(f"the data would nest deeper than {MAX_DEPTH} levels")
     return Payload(data, event)

@@ -11,16 +11,19 @@ from typing import Any, Final
 from uuid_utils import uuid7
 
 from hookbus import subjects
+from hookbus.dispatch.asking import Asking
+from hookbus.dispatch.breaker import Breakers
 from hookbus.dispatch.dispatcher import Dispatcher, Tools
 from hookbus.dispatch.ingress import Ingress
 from hookbus.dispatch.recorder import StreamRecorder
+from hookbus.dispatch.shadow import Shadows
 from hookbus.errors import HookbusError
 from hookbus.keyvalue import Entry, KeyValue, Watch
 from hookbus.presence import Endpoint, Presence, Service
 from hookbus.runtimes.remote import Remote
 from hookbus.snapshot import Snapshot, decode_document
-from hookbus.telemetry import CountingObserver, Counters
-from hookbus.transport import Transport
+from hookbus.telemetry import Counters, CountingObserver
+from hookbus.transport import Message, Transport
 
 RETRY: Final = 0.25  # seconds between attempts to follow the configuration
 
@@ -43,15 +46,13 @@ class DispatcherRole:
         self._transport = transport
         self._open_config = open_config
         self._remote = Remote(transport, self.instance, self.counters)
-        dispatcher = Dispatcher(
-            Tools(
-                runtime=self._remote,
-                recorder=StreamRecorder(transport, self.counters),
-                observer=CountingObserver(self.counters),
-                clock=asyncio.get_running_loop().time,
-                new_id=_new_decision_id,
-            )
-        )
+        clock = asyncio.get_running_loop().time
+        self._breakers = Breakers()
+        asking = Asking(self._remote, self._breakers, clock)
+        recorder = StreamRecorder(transport, self.counters)
+        self._shadows = Shadows(asking, recorder, self.counters)
+        observer = CountingObserver(self.counters)
+        dispatcher = Dispatcher(Tools(asking, self._shadows, recorder, observer, clock))
         self.ingress = Ingress(transport, dispatcher, self.counters, _new_decision_id)
         endpoint = Endpoint("emit", subjects.EMIT_ALL, subjects.DISPATCHER_QUEUE, data=self._data)
         service = Service(subjects.DISPATCHER_SERVICE, version, self.instance, endpoints=[endpoint])
@@ -69,6 +70,7 @@ class DispatcherRole:
         await self._remote.start()
         await self.ingress.start()
         await self._presence.start()
+        await self._transport.subscribe(subjects.announced("*"), self._on_announced)
         await self._transport.flush()
         self._following = asyncio.get_running_loop().create_task(self._follow())
 
@@ -82,6 +84,7 @@ class DispatcherRole:
         if self._following is not None:
             self._following.cancel()
         await self.ingress.stop()
+        await self._shadows.finish()
         await self._remote.stop()
         await self._presence.stop()
         if self._watch is not None:
@@ -100,6 +103,10 @@ class DispatcherRole:
                 told = str(e)
                 await asyncio.sleep(RETRY)
 
+    def _on_announced(self, message: Message) -> None:
+        """R21: a plugin that announces itself anew is tried at once, not when its breaker ends."""
+        self._breakers.announced(message.subject.rpartition(".")[2])
+
     def _on_config(self, entry: Entry) -> None:
         """Take a new generation; one that cannot be read leaves the last good one in use."""
         try:
@@ -114,6 +121,7 @@ class DispatcherRole:
         return {
             "generation": self.ingress.generation,
             "in_flight": self.ingress.in_flight,
+            "breakers": self._breakers.states(),
             "counters": self.counters.as_dict(),
         }
 

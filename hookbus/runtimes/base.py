@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -13,20 +13,34 @@ from hookbus.wire.verdict import Answer
 
 
 class Question(msgspec.Struct, frozen=True):
-    """One call to make. *timeout* in seconds, above 0; *timeout_ms* is what the plugin is told."""
+    """One call to make.
+
+    Attributes:
+        timeout: seconds, above 0; retries share it.
+        timeout_ms: what the plugin is told.
+        cap: seconds that an extension may at most reach.
+    """
 
     binding: Binding
     timeout: float
     timeout_ms: int
-    round: int = 1
+    round: int
+    cap: float
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """What came of one question; *ms* from the call to the answer, in milliseconds."""
+    """What came of one question.
+
+    Attributes:
+        ms: milliseconds from the call to the answer.
+        is_capped: an extension was cut at the stage's cap.
+    """
 
     answer: Answer
     ms: float
     attempt: int = 1
+    notes: tuple[dict[str, Any], ...] = ()
+    is_capped: bool = False
 
 
 class Runtime(Protocol):

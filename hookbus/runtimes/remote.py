@@ -13,18 +13,37 @@ import base64
 import os
 from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from hookbus import subjects
-from hookbus.errors import Disconnected, PayloadTooLarge, TransportError
+from hookbus.errors import TransportError
+from hookbus.models import FailureClass
 from hookbus.runtimes.base import Question, Reply
+from hookbus.snapshot import Binding
 from hookbus.telemetry import Counters
 from hookbus.transport import Message, Subscription, Transport
-from hookbus.wire.call import CallTail, encode_call
+from hookbus.wire.call import CallTail, encode_call, whole_milliseconds
 from hookbus.wire.verdict import Answer, Dropped, Expected, Extend, failure, verify_reply
 
 REMEMBERED_FOR: Final = 10.0  # seconds that a finished call is told from one that never was
 REMEMBERED: Final = 10_000  # calls
+ABSENT_DELAY: Final = 0.020  # seconds until a plugin that was not there, or full, is asked again
+
+#: Failures after which a call may be sent again. What ran out of time has none left.
+_RETRIED: Final[frozenset[FailureClass | None]] = frozenset(
+    (
+        "no_responders",
+        "transport",
+        "service_error",
+        "overloaded",
+        "malformed",
+        "uid_mismatch",
+        "unknown_verdict",
+        "reply_too_large",
+    )
+)
 
 
 def new_call_id() -> str:
@@ -35,9 +54,10 @@ def new_call_id() -> str:
 class _Stage:
     """The calls of one stage, until the last is settled."""
 
-    __slots__ = ("done", "missing", "open", "replies", "timer")
+    __slots__ = ("done", "missing", "open", "replies", "tail", "timer")
 
-    def __init__(self, size: int, done: asyncio.Future[None]) -> None:
+    def __init__(self, size: int, done: asyncio.Future[None], tail: CallTail) -> None:
+        self.tail = tail
         self.replies: list[Reply | None] = [None] * size
         self.missing = size
         self.done = done
@@ -48,7 +68,17 @@ class _Stage:
 class _Call:
     """One call on its way."""
 
-    __slots__ = ("due", "expected", "index", "question", "sent", "stage")
+    __slots__ = (
+        "attempt",
+        "due",
+        "expected",
+        "index",
+        "is_capped",
+        "notes",
+        "question",
+        "sent",
+        "stage",
+    )
 
     def __init__(
         self, stage: _Stage, index: int, question: Question, expected: Expected, sent: float
@@ -59,6 +89,9 @@ class _Call:
         self.expected = expected
         self.sent = sent
         self.due = sent + question.timeout
+        self.attempt = 1
+        self.notes: tuple[dict[str, Any], ...] = ()
+        self.is_capped = False
 
 
 class Remote:
@@ -71,7 +104,9 @@ class Remote:
         self._calls: dict[str, _Call] = {}
         self._finished: dict[str, str] = {}  # call id -> what a further reply to it is
         self._order: deque[tuple[float, str]] = deque()
-        self._clock = asyncio.get_running_loop().time
+        self._loop = asyncio.get_running_loop()
+        self._clock = self._loop.time
+        self._retries: set[asyncio.Task[None]] = set()
         self._inbox: Subscription | None = None
 
     async def start(self) -> None:
@@ -89,12 +124,11 @@ class Remote:
 
     async def ask(self, questions: Sequence[Question], tail: CallTail) -> list[Reply]:
         """Ask all at once; see :class:`~hookbus.runtimes.base.Runtime`."""
-        loop = asyncio.get_running_loop()
-        stage = _Stage(len(questions), loop.create_future())
+        stage = _Stage(len(questions), self._loop.create_future(), tail)
         sent = self._clock()
         try:
             for index, question in enumerate(questions):
-                await self._send(stage, index, question, sent, tail)
+                await self._start(stage, index, question, sent)
             if stage.missing:
                 self._arm(stage)
                 await stage.done
@@ -105,23 +139,26 @@ class Remote:
                 self._forget(call, "late_reply")
         return [reply for reply in stage.replies if reply is not None]
 
-    async def _send(
-        self, stage: _Stage, index: int, question: Question, sent: float, tail: CallTail
-    ) -> None:
+    async def _start(self, stage: _Stage, index: int, question: Question, sent: float) -> None:
         binding, call_id = question.binding, new_call_id()
         expected = Expected(binding.plugin, call_id, 1, binding.max_reply_bytes)
         call = _Call(stage, index, question, expected, sent)
         self._calls[call_id] = call
         stage.open.append(call)
-        body = encode_call(call_id, 1, question.round, binding.target, question.timeout_ms, tail)
+        await self._send(call, question.timeout_ms)
+
+    async def _send(self, call: _Call, timeout_ms: int) -> None:
+        question, call_id = call.question, call.expected.call
+        binding = question.binding
+        body = encode_call(
+            call_id, call.attempt, question.round, binding.target, timeout_ms, call.stage.tail
+        )
         try:
             await self._transport.publish(
                 binding.subject, body, reply=f"{self._prefix}{call_id}.{binding.plugin}"
             )
-        except (Disconnected, PayloadTooLarge) as e:
-            self._settle(call, failure("transport", str(e)), "late_reply")
         except TransportError as e:
-            self._settle(call, failure("transport", f"not sent: {e}"), "late_reply")
+            self._failed(call, failure("transport", f"not sent: {e}"))
 
     def _on_reply(self, message: Message) -> None:
         call_id, _, plugin = message.subject[len(self._prefix) :].partition(".")
@@ -131,13 +168,49 @@ class Remote:
         elif plugin != call.expected.plugin:
             self._counters.count("spoofed_reply")
         else:
-            result = verify_reply(message.data, message.headers, call.expected)
-            if isinstance(result, Answer):
-                self._settle(call, result, "duplicate_responder")
-            elif isinstance(result, Dropped):
-                self._counters.count(result.counter)
-            elif isinstance(result, Extend):
-                self._counters.count("extension_ignored")
+            self._take(call, verify_reply(message.data, message.headers, call.expected))
+
+    def _take(self, call: _Call, result: Answer | Extend | Dropped) -> None:
+        if isinstance(result, Dropped):
+            self._counters.count(result.counter)
+        elif isinstance(result, Extend):
+            self._extend(call, result)
+        elif result.failure is None:
+            self._settle(call, result, "duplicate_responder")
+        else:
+            self._failed(call, result, "duplicate_responder")
+
+    def _extend(self, call: _Call, extend: Extend) -> None:
+        """Give more time, once, never past the stage's cap (D10-D13)."""
+        question = call.question
+        most = question.binding.max_extension_ms
+        if call.notes or most <= 0 or extend.extend_ms <= 0:
+            self._counters.count("extension_ignored")
+            return
+        wanted = call.due + min(extend.extend_ms, most) / 1000
+        latest = call.sent + question.cap
+        call.is_capped = wanted > latest
+        call.due = min(wanted, latest)
+        call.notes = ({"kind": "extended", "ms": min(extend.extend_ms, most)},)
+        self._arm(call.stage)
+
+    def _failed(self, call: _Call, answer: Answer, further: str = "late_reply") -> None:
+        """Try again within the call's one timeout, where that is allowed; else that was it."""
+        delay = retry_delay(call.question.binding, answer.failure, call.attempt)
+        if delay is None or self._clock() + delay >= call.due:
+            self._settle(call, answer, further)
+            return
+        call.attempt += 1
+        call.expected = msgspec.structs.replace(call.expected, attempt=call.attempt)
+        retry = self._loop.create_task(self._retry(call, delay))
+        self._retries.add(retry)
+        retry.add_done_callback(self._retries.discard)
+
+    async def _retry(self, call: _Call, delay: float) -> None:
+        await asyncio.sleep(delay)
+        left = call.due - self._clock()
+        if call.expected.call in self._calls and left > 0:
+            await self._send(call, whole_milliseconds(left))
 
     def _settle(self, call: _Call, answer: Answer, further: str) -> None:
         """Fill the call's slot; the last one ends the stage. R13: the first valid reply wins."""
@@ -145,7 +218,7 @@ class Remote:
         stage.open.remove(call)
         self._forget(call, further)
         ms = round((self._clock() - call.sent) * 1000, 3)
-        stage.replies[call.index] = Reply(answer, ms)
+        stage.replies[call.index] = Reply(answer, ms, call.attempt, call.notes, call.is_capped)
         stage.missing -= 1
         if not stage.missing and not stage.done.done():
             stage.done.set_result(None)
@@ -159,13 +232,15 @@ class Remote:
             del self._finished[self._order.popleft()[1]]
 
     def _arm(self, stage: _Stage) -> None:
-        due = min(call.due for call in stage.open)
-        stage.timer = asyncio.get_running_loop().call_at(due, self._on_timer, stage)
+        if stage.timer is not None:
+            stage.timer.cancel()
+        due = min([call.due for call in stage.open])
+        stage.timer = self._loop.call_at(due, self._on_timer, stage)
 
     def _on_timer(self, stage: _Stage) -> None:
         now = self._clock()
         for call in [c for c in stage.open if c.due <= now]:
-            reason = f"no answer within {call.question.timeout_ms} ms"
+            reason = f"no answer within {whole_milliseconds(call.due - call.sent)} ms"
             self._settle(call, failure("timeout", reason), "late_reply")
         if stage.missing:
             self._arm(stage)
@@ -180,3 +255,17 @@ class Remote:
             if call.question.binding.subject == subject:
                 reason = f"the broker refuses to publish on {subject}"
                 self._settle(call, failure("transport", reason), "late_reply")
+
+
+def retry_delay(binding: Binding, failed: FailureClass | None, attempt: int) -> float | None:
+    """Return after how many seconds a call is sent again, or None.
+
+    A plugin without side effects may be asked again; any other only when it was not there.
+    """
+    if attempt > binding.retry or failed not in _RETRIED:
+        return None
+    if failed == "no_responders":
+        return ABSENT_DELAY
+    if binding.side_effects != "none":
+        return None
+    return ABSENT_DELAY if failed == "overloaded" else 0.0

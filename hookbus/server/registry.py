@@ -1,13 +1,12 @@
-"""The registry as a server role: FastStream takes the requests, the KV keeps the state."""
+"""The registry as a server role: FastStream takes the requests, the broker's KV keeps the state."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import secrets
 from collections.abc import Awaitable
-from typing import Any, Final
+from typing import Final
 
 from hookbus import __version__, subjects
 from hookbus.config.connection import Connection
@@ -36,37 +35,120 @@ class RegistryServer:
     def __init__(self, settings: Settings, connection: Connection) -> None:
         self._settings = settings
         self._connection = connection
-        self._rpc: Rpc | None = None
-        self._presence: Presence | None = None
-        self._keeping: asyncio.Task[None] | None = None
-        self._again = asyncio.Event()
-        self._is_written = False
+        self._serving: _Serving | None = None
 
     @property
     def is_ready(self) -> bool:
-        """The configuration is written and requests are taken."""
-        return self._is_written and self._rpc is not None and self._rpc.is_connected
+        return self._serving is not None and self._serving.is_ready
 
     async def start(self, transport: NatsTransport) -> None:
-        """Write the configuration first: an announcement must find what it is bound to."""
-        streams = NatsStreams(transport)
-        registry = Registry(
-            transport, *await _open_buckets(transport), settings=self._settings
+        config = await NatsKeyValue.open(transport, subjects.CONFIG_BUCKET)
+        state = await NatsKeyValue.open(transport, subjects.STATE_BUCKET)
+        registry = Registry(transport, config, state, self._settings)
+        rpc = Rpc(self._connection.nats_url, self.name, transport)
+        self._serving = _Serving(transport, registry, self._settings, rpc)
+        await self._serving.start()
+
+    async def stop(self) -> None:
+        if self._serving is not None:
+            serving, self._serving = self._serving, None
+            await serving.stop()
+
+
+class _Serving:
+    """A registry over one connection."""
+
+    def __init__(
+        self, transport: NatsTransport, registry: Registry, settings: Settings, rpc: Rpc
+    ) -> None:
+        self._transport = transport
+        self._registry = registry
+        self._settings = settings
+        self._rpc = rpc
+        self._streams = NatsStreams(transport)
+        self._control = Control(registry, transport)
+        self._announced = Endpoint("announce", subjects.ANNOUNCE_ALL, subjects.REGISTRY_QUEUE)
+        self._asked = Endpoint("control", subjects.CONTROL_ALL, subjects.REGISTRY_QUEUE)
+        self._presence = Presence(
+            transport,
+            Service(
+                subjects.REGISTRY_SERVICE,
+                __version__,
+                secrets.token_hex(8),
+                endpoints=[self._announced, self._asked],
+            ),
         )
+        self._generation = 0
+        self._again = asyncio.Event()
+        self._keeping: asyncio.Task[None] | None = None
+        registry.on_bindings = self._on_bindings
+        rpc.answer(subjects.ANNOUNCE_ALL, subjects.REGISTRY_QUEUE, self._on_announce)
+        rpc.answer(subjects.CONTROL_ALL, subjects.REGISTRY_QUEUE, self._on_control)
 
-        async def on_bindings(bindings: tuple[Binding, ...]) -> None:
-            await sync_consumers(streams, bindings)
+    @property
+    def is_ready(self) -> bool:
+        """The configuration is written, and requests are taken."""
+        return self._generation > 0 and self._rpc.is_connected
 
-        async def write() -> None:
-            await ensure_streams(streams, self._settings)
-            made = await registry.start()
-            # another settings file than before the restart: who serves already must hear of it
-            for plugin in {binding.plugin for binding in made.bound.document.bindings}:
-                await tell_config(transport, plugin, registry.plugin_config(plugin))
-            self._is_written = True
+    async def start(self) -> None:
+        """Write the configuration, then listen: a request must find what was there before."""
+        await self._write()
+        await self._presence.start()
+        await self._rpc.start()
+        self._transport.on_reconnect(self._again.set)
+        self._keeping = asyncio.get_running_loop().create_task(self._keep())
 
-        registry.on_bindings = on_bindings
-        await write()
-        await self._listen(transport, registry)
-        transport.on_reconnect(self._again.set)
-        self._keeping = asyncio.get_running_loop().create_task(self._keep(transport, write))
+    async def stop(self) -> None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.wait([self._keeping])
+        await self._rpc.stop()
+        await self._presence.stop()
+
+    async def _write(self) -> None:
+        await ensure_streams(self._streams, self._settings)
+        made = await self._registry.start()
+        # the settings may be others than before a restart: who serves already must hear of it
+        for plugin in sorted({binding.plugin for binding in made.bound.document.bindings}):
+            config = self._registry.plugin_config(plugin)
+            await tell_config(self._transport, plugin, config)
+        self._generation = made.generation
+
+    async def _keep(self) -> None:
+        """See after each reconnect that all is there: the broker may have come back empty."""
+        while True:
+            await self._again.wait()
+            self._again.clear()
+            try:
+                for bucket in (subjects.CONFIG_BUCKET, subjects.STATE_BUCKET):
+                    await NatsKeyValue.open(self._transport, bucket)
+                await self._write()
+            except Disconnected:
+                continue  # the next reconnect sets it again
+            except HookbusError as e:
+                log.warning("configuration_not_written: %s; trying on", e)
+                await asyncio.sleep(RETRY)
+                self._again.set()
+
+    async def _on_bindings(self, bindings: tuple[Binding, ...]) -> None:
+        await sync_consumers(self._streams, bindings)
+
+    async def _on_announce(self, subject: str, body: bytes) -> bytes:
+        plugin = subject.rpartition(".")[2]
+        return await _counted(self._announced, self._registry.announce(plugin, body))
+
+    async def _on_control(self, subject: str, body: bytes) -> bytes:
+        principal, operation = subjects.principal_and_type(subject)  # the same shape
+        return await _counted(self._asked, self._control.answer(principal, operation, body))
+
+
+async def _counted(endpoint: Endpoint, answer: Awaitable[bytes]) -> bytes:
+    clock = asyncio.get_running_loop().time
+    started = clock()
+    try:
+        body = await answer
+    except HookbusError as e:
+        endpoint.done(clock() - started, str(e))
+        raise
+    endpoint.done(clock() - started)
+    return body

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+import nats.errors
 from faststream.nats import NatsBroker, NatsMessage
-from nats.aio.subscription import Subscription
+from faststream.nats.subscriber.usecases.core_subscriber import CoreSubscriber
 
 from hookbus import subjects
 from hookbus.errors import HookbusError
+from hookbus.nats_client import to_transport_error
 from hookbus.transport import Transport
 
-MAX_WORKERS: Final = 64  # requests at once on one subject
-GRACE: Final = 5.0  # seconds for the requests that still run when it stops
+START_TIMEOUT: Final = 5.0  # seconds; the broker was there a moment ago
+STOP_TIMEOUT: Final = 5.0  # seconds for the requests that still run
 
 _OPTIONS: Final[dict[str, Any]] = {
     "max_reconnect_attempts": -1,  # for ever
     "reconnect_time_wait": 0.2,  # seconds
     "ping_interval": 10,  # seconds
-    "connect_timeout": 2,  # seconds
 }
 
 #: Takes a request's subject and body, and returns the answer's body.
@@ -41,56 +43,87 @@ class Rpc:
             name=f"hookbus-{principal}-requests",
             inbox_prefix=subjects.inbox(principal),
             # the handler gets the message as it is: a parameter that FastStream injects would cost
-            # a hop to a thread each time, and its own decoding would refuse what we must answer
+            # a hop to a thread each time, and its decoding would refuse what we must answer
             apply_types=False,
             decoder=_undecoded,
-            graceful_timeout=GRACE,
             error_cb=_on_error,
             logger=None,
             **_OPTIONS,
         )
+        self._subscribers: list[CoreSubscriber] = []
+        self._running: set[asyncio.Task[None]] = set()
+        self._is_started = False
 
     @property
     def is_connected(self) -> bool:
-        return self._broker.connection.is_connected
+        return self._is_started and self._broker.connection.is_connected
 
     def answer(self, subject: str, queue: str, answer: Answer) -> None:
-        """Answer what comes on *subject* with what *answer* returns."""
+        """Answer what comes on *subject* with what *answer* returns; many at once."""
 
         async def on_request(message: NatsMessage) -> None:
-            # NATS does not check reply subjects: only a requester's inbox is answered
+            # NATS does not check reply subjects: only a requester's inbox is answered. A task each,
+            # because FastStream hands over one message at a time, and its `max_workers` loses, at
+            # the end, those that it has taken but not begun
             if message.reply_to.startswith(subjects.INBOX):
-                await self._answer(message, answer)
+                task = asyncio.get_running_loop().create_task(self._answer(message, answer))
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
 
-        # our own publish instead of FastStream's reply: without its headers, and only to inboxes
-        self._broker.subscriber(subject, queue, max_workers=MAX_WORKERS, no_reply=True)(on_request)
+        # no_reply: our own publish leaves without FastStream's headers
+        subscriber = self._broker.subscriber(subject, queue, no_reply=True)
+        subscriber(on_request)
+        self._subscribers.append(subscriber)
 
     async def start(self) -> None:
         """Connect and subscribe.
 
         Raises:
-            OSError, nats.errors.Error: It could not.
+            TransportError: It could not.
         """
-        await self._broker.start()
+        try:
+            async with asyncio.timeout(START_TIMEOUT):
+                await self._broker.start()
+                self._is_started = True
+                await self._broker.connection.flush()
+        except (OSError, nats.errors.Error) as e:
+            raise to_transport_error(e, "the connection for requests") from e
 
     async def stop(self) -> None:
         """Take no more requests, finish those that run, then close.
 
-        FastStream's own stop goes on receiving while it waits and drops what it receives then; so
-        the subscriptions are drained first.
+        FastStream's own stop goes on receiving while it waits, and drops what it receives then.
         """
-        for subscriber in self._broker.subscribers:
-            ...
-        await self._broker.stop()
+        if not self._is_started:
+            return
+        with contextlib.suppress(nats.errors.Error, TimeoutError):
+            async with asyncio.timeout(STOP_TIMEOUT):
+                for subscriber in self._subscribers:
+                    await _drain(subscriber)
+                if self._running:
+                    await asyncio.wait(self._running)
+        client = self._broker.connection
+        with contextlib.suppress(nats.errors.Error):  # not connected just now
+            await self._broker.stop()
+        await client.close()
 
     async def _answer(self, message: NatsMessage, answer: Answer) -> None:
         subject = message.raw_message.subject
         try:
-            await self._replies.publish(message.reply_to, await answer(subject, bytes(message.body)))
+            body = await answer(subject, message.raw_message.data)
+            await self._replies.publish(message.reply_to, body)
         except HookbusError as e:
             log.warning("request_not_answered subject=%s: %s", subject, e)
         except Exception:
             log.exception("request_failed subject=%s", subject)
+
+
+async def _drain(subscriber: CoreSubscriber) -> None:
+    if subscriber.subscription is None:
+        return
+    drain: Callable[[], Awaitable[None]] = subscriber.subscription.drain
+    await drain()
+    subscriber.subscription = None
 
 
 async def _undecoded(message: NatsMessage) -> NatsMessage:

@@ -88,5 +88,10 @@ def encode_observed(principal: str, event: bytes, decision: bytes) -> bytes:
     )
 
 
+def whole_milliseconds(seconds: float) -> int:
+    """Round down to at least 1 ms; binary noise below a nanosecond does not count."""
+    return max(1, int(seconds * 1000 + 1e-6))
+
+
 decode_call = msgspec.json.Decoder(Call).decode
 decode_observed = msgspec.json.Decoder(Observed).decode

@@ -19,6 +19,8 @@ _SYSTEM_FOLDERS = frozenset(
     "/bin /boot /dev /etc /home /lib /lib64 /opt /proc /root /sbin /srv /sys /usr /var /users"
     " /system /library /applications".split(" ")
 )
+#: ``/*``, ``/.*``, ``/[!.]*`` at the end of a path: all that is in the folder.
+_EVERYTHING_IN = re.compile(r"(?:/+(?:\.?[*?]+|\[[^/\]]*\][*?]*))+/*$")
 _HARMLESS_DEVICES = re.compile(
     r"/dev/(?:null|zero|full|u?random|std(?:in|out|err)|tty\w*|fd/.*|shm/.*|pts/.*)"
 )
@@ -104,11 +106,15 @@ def _network_device(command: Command) -> str | None:
 
 def is_whole(path: str) -> bool:
     """Tell whether *path* is a whole machine, home, system folder or the current folder."""
-    plain = re.sub(r"(?:/\.?\*+)+$|/\{\*,\.\*\}$", "", path)
+    plain = _EVERYTHING_IN.sub("", path)
     if plain in {"*", ".*", "**", ""}:
         return path != ""
     place = normalise(plain)
-    return place in {"/", "~", ".", ".."} or place in _SYSTEM_FOLDERS
+    return (
+        place in {"/", "~", "."}
+        or place in _SYSTEM_FOLDERS
+        or re.fullmatch(r"\.\.(?:/\.\.)*|/[^/]*[*?\[][^/]*", place) is not None
+    )
 
 
 def _remove(command: Command) -> str | None:

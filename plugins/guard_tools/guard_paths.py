@@ -45,8 +45,8 @@ CREDENTIALS = (
     "/proc/*/environ",
     "/proc/*/mem",
 )
-#: these look like the ones above and hold no secret.
-HARMLESS = ("**/*.pub", "**/.env.example", "**/.env.sample", "**/.env.template", "**/.env.dist")
+#: names of files that look like the ones above and hold no secret.
+HARMLESS = ("*.pub", ".env.example", ".env.sample", ".env.template", ".env.dist")
 
 _HOMES = re.compile(r"(?:/home/[^/]+|/users/[^/]+|/root|~[\w.-]*|\$\{?home\}?)(?=/|$)")
 _PROCESS_ROOT = re.compile(r"/proc/(?:self|thread-self|\d+|\$\w*)/(?:root|cwd)(?=/|$)")
@@ -76,7 +76,9 @@ def normalise(path: str) -> str:
 def forbidden(path: str, patterns: Iterable[str], allowed: Iterable[str] = ()) -> str | None:
     """Return the pattern that forbids *path*, None when it may be used."""
     parts = normalise(path).split("/")
-    if any(_matches(_pattern(pattern), parts) for pattern in (*HARMLESS, *allowed)):
+    if any(fnmatchcase(parts[-1], name) for name in HARMLESS):
+        return None
+    if any(_matches(_pattern(pattern), parts) for pattern in allowed):
         return None
     return next((p for p in patterns if _matches(_pattern(p), parts)), None)
 
@@ -90,16 +92,18 @@ def _matches(pattern: list[str], parts: list[str]) -> bool:
     if pattern[0] == "**":
         rest = pattern[1:]
         return any(_matches(rest, parts[start:]) for start in range(len(parts)))
-    return len(parts) >= len(pattern) and all(map(_same, pattern, parts))
+    if len(parts) < len(pattern) or not all(map(_same, pattern, parts)):
+        return False
+    # a glob in the path itself, /???/sh?dow: with two letters of its own it means this file
+    last = parts[len(pattern) - 1]
+    return not _GLOB.search(last) or len(re.sub(r"\[[^\]]*\]|[*?]", "", last)) >= 2
 
 
 def _same(expected: str, part: str) -> bool:
     if fnmatchcase(part, expected):
         return True
-    # a glob in the path itself, /etc/sh?dow: with two letters of its own it means this file
-    is_meant = _GLOB.search(part) and len(re.sub(r"\[[^\]]*\]|[*?]", "", part)) >= 2
     hides = expected.startswith(".") and part.startswith(("*", "?"))  # * leaves dot files out
-    return bool(is_meant and not hides and fnmatchcase(expected, part))
+    return not hides and bool(_GLOB.search(part)) and fnmatchcase(expected, part)
 
 
 def is_inside(path: str, folder: str) -> bool:

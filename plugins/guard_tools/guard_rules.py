@@ -21,8 +21,13 @@ _TEXT_PROGRAMS = frozenset(["echo", "printf", "test", "[", "[[", "true", "false"
 _PATTERN_PROGRAMS = frozenset(
     ["grep", "egrep", "fgrep", "rg", "ag", "ack", "sed", "awk", "gawk", "jq", "yq", "perl"]
 )
-_FILE_OPTIONS = frozenset(["-f", "--file"])
-_MESSAGE_OPTIONS = frozenset(["-m", "--message", "-am", "--title", "--body", "-b", "-t", "-e"])
+#: options of theirs that give the pattern, so that every operand is a file.
+_PATTERN_OPTION = re.compile(r"--(?:regexp|expression|file|from-file)|-[A-Za-z]*[ef]")
+#: the word after one of these is text.
+_TEXT_OPTIONS = {
+    "git": frozenset(["-m", "-am", "--message"]),
+    "gh": frozenset(["-t", "-b", "--title", "--body", "-m"]),
+}
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://", re.ASCII)
 _HTTP_CLIENTS = frozenset(["curl", "wget", "http", "https", "xh", "aria2c", "lynx", "w3m"])
 
@@ -125,18 +130,27 @@ def _path_words(command: Command) -> Iterator[str]:
     yield from (*command.reads, *command.writes)
     if command.program in _TEXT_PROGRAMS or not command.fields:
         return
-    arguments = list(command.arguments)
-    takes_pattern = command.program in _PATTERN_PROGRAMS
-    previous = ""
-    for word in arguments:
-        is_operand = not word.startswith("-")
-        is_text = previous in _MESSAGE_OPTIONS and command.program not in {"tar", "ssh"}
-        if takes_pattern and is_operand and previous not in _FILE_OPTIONS:
-            takes_pattern = is_text  # -e pattern: the operands after it are files
-        elif not is_text:
-            yield from _candidates(word)
-        previous = word
     yield command.fields[0].text
+    if command.program in _PATTERN_PROGRAMS:
+        words = _without_pattern(command.arguments)
+    else:
+        options = _TEXT_OPTIONS.get(command.program, frozenset())
+        pairs = zip(("", *command.arguments), command.arguments, strict=False)
+        words = [word for before, word in pairs if before not in options]
+    for word in words:
+        yield from _candidates(word)
+
+
+def _without_pattern(arguments: tuple[str, ...]) -> list[str]:
+    """``-rn .env src`` → ``-rn src``; ``-e .env src`` → ``-e src``."""
+    given = next((i for i, word in enumerate(arguments) if _PATTERN_OPTION.match(word)), None)
+    if given is None:
+        operand = (i for i, word in enumerate(arguments) if not word.startswith("-"))
+        pattern = next(operand, len(arguments))
+    else:
+        # behind a cluster that ends in e stands the pattern, behind -f a file
+        pattern = given + 1 if re.fullmatch(r"-[A-Za-z]*e", arguments[given]) else len(arguments)
+    return [word for index, word in enumerate(arguments) if index != pattern]
 
 
 def _candidates(word: str) -> Iterator[str]:

@@ -19,6 +19,8 @@ from shell_wrappers import (
 
 #: scripts in scripts (sh -c, eval, substitutions) that are followed.
 MAX_SCRIPTS = 8
+#: characters that are read and expanded for one text, nested scripts included.
+MAX_CHARACTERS = 512 * 1024
 #: commands that one text may come to.
 MAX_RUNS = 2_000
 #: what echo and printf do not print as it stands.
@@ -86,11 +88,15 @@ class _Reader:
     def __init__(self) -> None:
         self.found: list[Run] = []
         self.scope: dict[str, tuple[str, ...]] = {}
+        self.characters = 0  # read so far: eval "$a" eval "$a" … must not take for ever
 
     def read(self, source: str, scope: dict[str, tuple[str, ...]], depth: int) -> list[Run]:
         """Add what *source* runs, and return the pipelines of its own level."""
         if depth > MAX_SCRIPTS:
             raise Unparsable(f"more than {MAX_SCRIPTS} scripts in scripts")
+        self.characters += len(source)
+        if self.characters > MAX_CHARACTERS:
+            raise Unparsable(f"scripts of more than {MAX_CHARACTERS} characters in all")
         self.scope.update(scope)
         return self.pipelines(parse(source), depth)
 
@@ -149,7 +155,9 @@ class _Reader:
         return replace(command, reads=tuple(reads), writes=tuple(writes), input=text)
 
     def expand(self, words: tuple[Word, ...], depth: int) -> tuple[Field, ...]:
-        return expand(words, self.scope, lambda source: self.evaluate(source, depth))
+        fields = expand(words, self.scope, lambda source: self.evaluate(source, depth))
+        self.characters += sum(len(field.text) for field in fields)
+        return fields
 
     def evaluate(self, source: str, depth: int) -> tuple[str | None, frozenset[str]]:
         own = self.read(source, {}, depth + 1)

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 
-from shell_lexer import Substitution, Text, Variable, Word
+from shell_lexer import Substitution, Text, Unparsable, Variable, Word
 
-#: the fields that brace expansion may make of one word.
-MAX_BRACES = 64
+#: fields that brace expansion may make of one word, and characters that expansion may come to.
+MAX_BRACES = 1_024
+MAX_EXPANSION = 256 * 1024
 _BRACES = re.compile(r"\{([^{}\s]*,[^{}\s]*)\}")
 
 #: variable → its values; several for the variable of a ``for``.
@@ -37,7 +38,11 @@ _KNOWN: Scope = {"HOME": ("~",), "PWD": (".",), "IFS": (" ",)}
 
 
 def expand(words: Iterable[Word], scope: Scope, evaluate: Evaluate) -> tuple[Field, ...]:
-    """Expand variables, substitutions and braces in *words*."""
+    """Expand variables, substitutions and braces in *words*.
+
+    Raises:
+        Unparsable: If that is more than MAX_EXPANSION characters: ``a=$a$a; a=$a$a; …``
+    """
     return tuple(
         Field(text, field.runs)
         for word in words
@@ -48,6 +53,7 @@ def expand(words: Iterable[Word], scope: Scope, evaluate: Evaluate) -> tuple[Fie
 
 def _fields(word: Word, scope: Scope, evaluate: Evaluate) -> list[Field]:
     fields = [Field("")]
+    size = 0
     is_quoted = False
     for part in word.parts:
         match part:
@@ -61,7 +67,10 @@ def _fields(word: Word, scope: Scope, evaluate: Evaluate) -> list[Field]:
         is_quoted = is_quoted or quoted
         if not quoted and not isinstance(part, Text):
             pieces = _split(pieces)
-        fields = _appended(fields, pieces, runs)
+        size += sum(len(piece) + 1 for piece in pieces)
+        if size > MAX_EXPANSION:
+            raise Unparsable(f"a word that expands to more than {MAX_EXPANSION} characters")
+        _append(fields, pieces, runs)
     return [field for field in fields if field.text or field.runs or is_quoted]
 
 
@@ -81,10 +90,10 @@ def _split(values: list[str]) -> list[str]:
     return pieces or [""]
 
 
-def _appended(fields: list[Field], pieces: list[str], runs: frozenset[str]) -> list[Field]:
+def _append(fields: list[Field], pieces: list[str], runs: frozenset[str]) -> None:
     last = fields[-1]
-    joined = Field(last.text + pieces[0], last.runs | runs)
-    return [*fields[:-1], joined, *(Field(piece, runs) for piece in pieces[1:])]
+    fields[-1] = Field(last.text + pieces[0], last.runs | runs)
+    fields += (Field(piece, runs) for piece in pieces[1:])
 
 
 def _braces(text: str, word: Word) -> list[str]:
@@ -99,5 +108,5 @@ def _braces(text: str, word: Word) -> list[str]:
     for choice in choices:
         count *= len(choice)
     if count > MAX_BRACES:
-        return [text]
+        raise Unparsable(f"braces that expand to more than {MAX_BRACES} words")
     return ["".join(chosen) for chosen in product(*choices)]

@@ -20,6 +20,7 @@ OPERATOR = re.compile(
 _NAME = re.compile(r"\w+|[@*#?$!-]")
 _PARAMETER = re.compile(r"!?(\w+|[@*])(?::?[-=]([^${}`\"']*))?")
 _PLAIN = re.compile(r"[^\\'\"`$<>()|&;\s]+")
+_SPECIAL = re.compile(r"[$`\\]")
 _ANSI = re.compile(r"\\(?:x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{1,4})|([0-7]{1,3})|(.))", re.DOTALL)
 _ANSI_LETTERS = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "f": "\f"}
 
@@ -219,15 +220,11 @@ def quoted_parts(text: str) -> tuple[Part, ...]:
             parts.append(Text("" if escaped == "\n" else escaped, quoted=True))
             position += 2
         else:
-            end = min(e for c in "$`\\" if (e := _index(text, c, position + 1)) > position)
+            special = _SPECIAL.search(text, position + 1)
+            end = special.start() if special else len(text)
             parts.append(Text(text[position:end], quoted=True))
             position = end
     return tuple(parts)
-
-
-def _index(text: str, character: str, start: int) -> int:
-    found = text.find(character, start)
-    return len(text) if found < 0 else found
 
 
 def expansion(text: str, start: int, *, quoted: bool) -> tuple[tuple[Part, ...], int]:
@@ -302,7 +299,7 @@ _DOCUMENT = re.compile(r"<<-?[ \t]*(['\"\\]?)([A-Za-z_][\w.-]*)\1?[^\n]*\n")
 
 
 def _after_document(text: str, position: int) -> int:
-    """Return the last character of the here document that begins at *position*, if one does.
+    """Return where the here document that begins at *position* ends, if one does.
 
     Apostrophes and brackets in its text are no quotes: agents write commit messages so.
     """
@@ -311,4 +308,6 @@ def _after_document(text: str, position: int) -> int:
         return position + 1
     line = re.compile(rf"^\t*{re.escape(begin[2])}$", re.MULTILINE)
     end = line.search(text, begin.end())
-    return end.end() - 1 if end else position + 1
+    if end is None:
+        raise Unparsable(f"a here document without its end {begin[2]!r}")
+    return end.end() - 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 import msgspec
@@ -38,6 +38,7 @@ class Bus:
         self._connections: list[Transport] = []
         self._closing: list[Callable[[], Awaitable[None]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._begun: list[asyncio.Task[Any]] = []
 
     async def __aenter__(self) -> Self:
         self.transport = await self.connect()
@@ -45,6 +46,9 @@ class Bus:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
+        for task in self._begun:
+            task.cancel()
+        await asyncio.gather(*self._begun, return_exceptions=True)
         for close in reversed(self._closing):
             await close()
         if self._tasks:
@@ -63,10 +67,14 @@ class Bus:
         return self.dispatcher.counters.as_dict()
 
     async def connect(
-        self, principal: str = subjects.ANONYMOUS, *, can_cut: bool = False
+        self,
+        principal: str = subjects.ANONYMOUS,
+        *,
+        can_cut: bool = False,
+        denied: Sequence[str] = (),
     ) -> Transport:
         """Open one more connection."""
-        transport = await self.engine.connect(principal, can_cut=can_cut)
+        transport = await self.engine.connect(principal, can_cut=can_cut, denied=denied)
         self._connections.append(transport)
         return transport
 
@@ -112,8 +120,11 @@ class Bus:
         await transport.flush()
         return self.registry
 
-    async def start_dispatcher(self, *, can_cut: bool = False) -> DispatcherRole:
-        transport = self.dispatcher_transport = await self.connect("dispatcher", can_cut=can_cut)
+    async def start_dispatcher(
+        self, *, can_cut: bool = False, denied: Sequence[str] = ()
+    ) -> DispatcherRole:
+        transport = await self.connect("dispatcher", can_cut=can_cut, denied=denied)
+        self.dispatcher_transport = transport
         role = DispatcherRole(
             transport,
             lambda: self.engine.bucket(transport, subjects.CONFIG_BUCKET),
@@ -159,11 +170,30 @@ class Bus:
     ) -> Decision:
         return await self.emitter.emit(type, data, **attributes)
 
+    async def emit_within(self, timeout_ms: int) -> Decision:
+        """Emit with a timeout for the bus, and wait longer than that: real machines are slow."""
+        patient = Emitter(self.transport, source="/test", timeout=None)
+        return await patient.emit("message_received", HI, hbtimeoutms=timeout_ms)
+
     async def timed(self, work: Awaitable[T]) -> tuple[T, float]:
         """Await *work*; return its result and the seconds that it took."""
         loop = asyncio.get_running_loop()
         started = loop.time()
         return await work, loop.time() - started
+
+    async def together(self, work: Iterable[Awaitable[T]]) -> list[T]:
+        """Do all at once; return the results in the order of *work*."""
+        return await asyncio.gather(*work)
+
+    def now(self) -> float:
+        """The loop's clock, in seconds."""
+        return asyncio.get_running_loop().time()
+
+    def begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Start *work* beside the test; what still runs at the end is cancelled."""
+        task = asyncio.ensure_future(work)
+        self._begun.append(task)
+        return task
 
     async def send(
         self,
@@ -191,8 +221,12 @@ class Bus:
         return [message for message in messages if message[0] != marker]
 
     def about(self, seconds: float) -> object:
-        """What a measured duration must equal: exact in memory, within bounds on the real server."""
+        """What a measured duration must equal: exact in memory, with air on the real server."""
         return self.engine.about(seconds)
+
+    def told(self, milliseconds: int) -> object:
+        """What a plugin must be told is left for it: a real server has used some of it up."""
+        return self.engine.told(milliseconds)
 
     def cut(self, transport: Transport) -> None:
         self.engine.cut(transport)

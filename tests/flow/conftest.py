@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import os
-from collections.abc import Callable, Coroutine, Iterator
-from pathlib import Path
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
-from hookbus.broker import find_nats_server
-from hookbus.errors import BrokerError
+from hookbus.broker import EmbeddedBroker
 from tests.flow.bus import Bus
 from tests.flow.engines import MemoryEngine, NatsEngine
 
@@ -30,17 +27,9 @@ def memory_bus() -> Bus:
 
 
 @pytest.fixture
-def nats_bus(tmp_path: Path) -> Iterator[Bus]:
+def nats_bus(own_broker: EmbeddedBroker) -> Bus:
     """For what only real sockets, threads and processes can show."""
-    try:
-        find_nats_server()
-    except BrokerError as e:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(e))
-    engine = NatsEngine(tmp_path / "nats")
-    yield Bus(engine)
-    engine.broker.stop()
+    return Bus(NatsEngine(own_broker))
 
 
 @pytest.hookimpl(tryfirst=True)

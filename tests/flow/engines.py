@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -31,7 +30,7 @@ VIRTUAL_PATIENCE = 3600.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Between:
-    """Equal to every duration from *least* to *most* seconds."""
+    """Equal to every number from *least* to *most*."""
 
     least: float
     most: float
@@ -46,7 +45,10 @@ class Engine(Protocol):
     def run(self, scenario: Coroutine[Any, Any, None]) -> None:
         """Run one test to its end."""
 
-    async def connect(self, principal: str = ANONYMOUS, *, can_cut: bool = False) -> Transport: ...
+    async def connect(
+        self, principal: str = ANONYMOUS, *, can_cut: bool = False, denied: Sequence[str] = ()
+    ) -> Transport:
+        """Connect; *denied* subjects only a broker in memory can refuse."""
 
     async def bucket(self, transport: Transport, name: str) -> KeyValue: ...
 
@@ -60,6 +62,9 @@ class Engine(Protocol):
     def about(self, seconds: float) -> object:
         """What a measured duration must equal."""
 
+    def told(self, milliseconds: int) -> object:
+        """What a plugin must be told of a budget that has just begun."""
+
     async def stop(self) -> None: ...
 
 
@@ -72,8 +77,10 @@ class MemoryEngine:
     def run(self, scenario: Coroutine[Any, Any, None]) -> None:
         run_virtual(_within(VIRTUAL_PATIENCE, scenario))
 
-    async def connect(self, principal: str = ANONYMOUS, *, can_cut: bool = False) -> Transport:
-        return MemoryTransport(self.broker, principal=principal)
+    async def connect(
+        self, principal: str = ANONYMOUS, *, can_cut: bool = False, denied: Sequence[str] = ()
+    ) -> Transport:
+        return MemoryTransport(self.broker, principal=principal, denied=denied)
 
     async def bucket(self, transport: Transport, name: str) -> KeyValue:
         assert isinstance(transport, MemoryTransport)
@@ -94,6 +101,9 @@ class MemoryEngine:
     def about(self, seconds: float) -> object:
         return pytest.approx(seconds, abs=1e-6)
 
+    def told(self, milliseconds: int) -> object:
+        return milliseconds
+
     async def stop(self) -> None:
         pass
 
@@ -101,14 +111,17 @@ class MemoryEngine:
 class NatsEngine:
     """A nats-server of its own for each test; times have a lower bound and a generous upper one."""
 
-    def __init__(self, data_dir: Path) -> None:
-        self.broker = EmbeddedBroker.start(data_dir=data_dir)
+    def __init__(self, broker: EmbeddedBroker) -> None:
+        self.broker = broker
         self._proxies: dict[Transport, Proxy] = {}
 
     def run(self, scenario: Coroutine[Any, Any, None]) -> None:
         run_loop(_within(PATIENCE, scenario))
 
-    async def connect(self, principal: str = ANONYMOUS, *, can_cut: bool = False) -> Transport:
+    async def connect(
+        self, principal: str = ANONYMOUS, *, can_cut: bool = False, denied: Sequence[str] = ()
+    ) -> Transport:
+        assert not denied
         if not can_cut:
             return await NatsTransport.connect(self.broker.url, principal=principal)
         proxy = Proxy(self.broker.port)
@@ -134,6 +147,9 @@ class NatsEngine:
 
     def about(self, seconds: float) -> object:
         return Between(seconds - 0.005, 5 * seconds + 0.5)
+
+    def told(self, milliseconds: int) -> object:
+        return Between(milliseconds - 500, milliseconds)
 
     async def stop(self) -> None:
         for proxy in self._proxies.values():

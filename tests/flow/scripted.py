@@ -27,6 +27,7 @@ class Reply:
     body: bytes | None = None
     headers: Mapping[str, str] | None = None
     speaker: str | None = None
+    is_echo: bool = False
 
     def at(self, seconds: float) -> Reply:
         return replace(self, after=seconds)
@@ -44,6 +45,8 @@ def sends(body: bytes, *, headers: Mapping[str, str] | None = None) -> Reply:
 
 CONTINUE: Final = says("continue")
 SILENCE: Final[tuple[Reply, ...]] = ()
+#: A Block whose reason is the text of the event that was asked about.
+ECHO: Final = Reply({"verdict": "block"}, is_echo=True)
 
 
 class Scripted:
@@ -143,5 +146,7 @@ class Scripted:
             "plugin": self.name,
             "version": self.version,
         }
+        if reply.is_echo:
+            honest["reason"] = call["event"]["data"]["text"]
         members = {k: v for k, v in {**honest, **reply.members}.items() if v is not None}
         return msgspec.json.encode(members)

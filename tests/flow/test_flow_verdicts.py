@@ -220,7 +220,7 @@ async def test_a_closed_failure_in_mutate_ends_the_decision_too(bus: Bus) -> Non
     assert later.calls == validator.calls == []
 
 
-async def test_a_block_in_mutate_hides_no_schema_failure_of_an_earlier_change_behind_it(
+async def test_a_block_in_mutate_ends_the_decision_before_the_schema_check(
     bus: Bus,
 ) -> None:
     breaks = says("intercept", patch=[{"op": "remove", "path": "/text"}])
@@ -232,7 +232,7 @@ async def test_a_block_in_mutate_hides_no_schema_failure_of_an_earlier_change_be
     decision = await bus.emit()
 
     assert decision.by == "b"
-    assert decision.others == ()  # the block ended the decision before the schema check
+    assert decision.others == ()
 
 
 async def test_an_open_plugin_that_blocks_still_blocks(bus: Bus) -> None:

@@ -1,0 +1,55 @@
+"""Which commands there are. A command's module is imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import typer
+
+from hookbus import __version__
+from hookbus.cli.errors import exit_code, fail
+from hookbus.errors import HookbusError
+
+#: In the order of the help. The module hookbus.cli.<command> adds it with its `register(app)`.
+COMMANDS: Final = ("demo", "up", "emit", "plugins", "serve")
+
+
+def run() -> None:
+    """Run the command that this process's arguments name."""
+    try:
+        make_app(sys.argv[1:])()
+    except HookbusError as e:
+        fail(str(e), exit_code(e))
+
+
+def make_app(arguments: Sequence[str]) -> typer.Typer:
+    """Make the command line: only the command that is called, or all of them for the help."""
+    app = typer.Typer(
+        name="hookbus",
+        help="An event-driven hook bus over NATS.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_options)
+    called = arguments[0] if arguments else ""
+    for command in (called,) if called in COMMANDS else COMMANDS:
+        importlib.import_module(f"hookbus.cli.{command}").register(app)
+    return app
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hookbus {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say it.")
+    ] = False,
+) -> None:
+    """An event-driven hook bus over NATS."""

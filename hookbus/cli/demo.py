@@ -1,0 +1,96 @@
+"""`hookbus demo`: a labelled conversation goes over a bus of its own; what it decides is shown."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from hookbus.cli.conversation import Line, load_conversation
+from hookbus.cli.errors import DONE, FOUND, UNDECIDED, UsageError, fail
+from hookbus.cli.localbus import BusPlan, LocalBus, bundled_plugins
+from hookbus.cli.stage import JsonStage, Stage, TerminalStage
+from hookbus.cli.tally import Tally
+from hookbus.emitter import Emitter
+from hookbus.errors import HookbusError
+from hookbus.loop import run
+
+READY_TIMEOUT: Final = 20.0  # seconds for a cold start on a busy machine; 2 is usual
+EMIT_TIMEOUT: Final = 5.0  # seconds; the plugins' own timeouts are far shorter
+EVENTS_PER_SECOND: Final = 8.0  # on a terminal: a person can follow, and it ends within 15 s
+INTERRUPTED: Final = 130  # what shells say of a process that ctrl-C ended
+
+
+def register(app: typer.Typer) -> None:
+    app.command("demo")(demo)
+
+
+def demo(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object per event, and a last one.")
+    ] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="No pause between events.")] = False,
+    speed: Annotated[
+        float | None,
+        typer.Option(min=0.1, metavar="N", help="Events per second; 8 on a terminal."),
+    ] = None,
+) -> None:
+    """Play a conversation over a bus of its own, and show what is decided and why."""
+    if fast and speed is not None:
+        raise UsageError("demo: expected --fast or --speed, got both")
+    console = Console()
+    stage: Stage = JsonStage(sys.stdout) if as_json else TerminalStage(console)
+    if speed is None and console.is_terminal and not as_json:
+        speed = EVENTS_PER_SECOND
+    pause = 0.0 if fast or speed is None else 1 / speed
+    try:
+        tally = _perform(stage, pause)
+    except KeyboardInterrupt:
+        fail("demo interrupted; everything it started was stopped", INTERRUPTED)
+    except HookbusError as e:
+        fail(f"demo: {e}", UNDECIDED)
+    raise typer.Exit(FOUND if tally.misses else DONE)
+
+
+def _perform(stage: Stage, pause: float) -> Tally:
+    """Start a bus in a temporary folder, play the conversation on it, stop it."""
+    conversation = load_conversation()
+    with tempfile.TemporaryDirectory(prefix="hookbus-demo-") as folder:
+        with stage.starting():
+            bus = _start(Path(folder))
+        with bus:
+            stage.started(bus.pids)
+            tally = run(_play(bus.nats_url, conversation, stage, pause))
+    stage.ended(tally)
+    return tally
+
+
+def _start(folder: Path) -> LocalBus:
+    settings = folder / "hookbus.toml"  # the one in the current folder is not meant for the demo
+    settings.write_text('mode = "development"\n')
+    plugins = tuple(bundled_plugins())
+    bus = LocalBus.start(BusPlan(data_dir=folder / "data", settings=settings, plugins=plugins))
+    try:
+        run(bus.wait_ready(READY_TIMEOUT))
+    except BaseException:
+        bus.stop()
+        raise
+    return bus
+
+
+async def _play(url: str, conversation: list[Line], stage: Stage, pause: float) -> Tally:
+    tally = Tally()
+    async with Emitter.connect(url, source="/demo", timeout=EMIT_TIMEOUT) as emitter:
+        for line in conversation:
+            started = time.monotonic()
+            decision = await emitter.emit(line.type, line.data)
+            tally.add(line, decision, (time.monotonic() - started) * 1000)
+            stage.decided(line, decision, tally)
+            await asyncio.sleep(pause)
+    return tally

@@ -1,0 +1,98 @@
+"""`hookbus emit`: send one event and show what the bus decides."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+
+from hookbus.cli.errors import BLOCKED_BY_VERDICT, BLOCKED_OTHERWISE, DONE, UsageError
+from hookbus.cli.render import render_decision
+from hookbus.config.connection import connection_from
+from hookbus.emitter import Emitter
+from hookbus.loop import run
+from hookbus.models import Decision
+
+DEFAULT_SOURCE = "/cli"
+
+
+def register(app: typer.Typer) -> None:
+    app.command("emit")(emit)
+
+
+def emit(
+    type: Annotated[str, typer.Argument(help="The event type, such as message_received.")],
+    data: Annotated[
+        str, typer.Option(metavar="JSON|@FILE|-", help="The payload; - reads it from stdin.")
+    ],
+    timeout: Annotated[
+        float | None, typer.Option(metavar="S", help="Seconds to wait; else the bus decides.")
+    ] = None,
+    source: Annotated[str, typer.Option(help="The CloudEvents source.")] = DEFAULT_SOURCE,
+    subject: Annotated[str | None, typer.Option(help="The CloudEvents subject.")] = None,
+    id: Annotated[
+        str | None, typer.Option(help="The event's id; a fresh one if not given.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Ask, but let nothing in the world change.")
+    ] = False,
+    url: Annotated[
+        str | None, typer.Option(help="The broker.  [default: HOOKBUS_NATS_URL]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the decision as JSON.")] = False,
+) -> None:
+    """Send one event and print the decision.
+
+    Exit codes: 0 continue or intercept, 2 invalid, 3 blocked by a verdict, 4 blocked for another
+    cause, 5 nothing could be decided.
+    """
+    logging.basicConfig(level=logging.ERROR, format="hookbus: %(message)s", stream=sys.stderr)
+    if timeout is not None and timeout <= 0:
+        raise UsageError(f"--timeout: expected seconds above 0, got {timeout:g}")
+    payload = _payload(data)
+    given = {"subject": subject, "id": id}
+    attributes = {name: value for name, value in given.items() if value is not None}
+    decision = run(
+        _emit(url, source, type, payload, timeout=timeout, dry_run=dry_run, **attributes)
+    )
+    if as_json:
+        print(msgspec.json.encode(decision).decode(), flush=True)
+    else:
+        Console().print(render_decision(decision, payload))
+    raise typer.Exit(_exit_code(decision))
+
+
+async def _emit(url: str | None, source: str, type: str, data: Any, **options: Any) -> Decision:
+    connection = connection_from()
+    async with Emitter.connect(
+        url or connection.nats_url, source=source, principal=connection.principal, timeout=None
+    ) as bus:
+        return await bus.emit(type, data, **options)
+
+
+def _payload(text: str) -> Any:
+    """Decode what ``--data`` says, or what it names."""
+    where = "--data"
+    try:
+        if text == "-":
+            where, raw = "--data: stdin", sys.stdin.buffer.read()
+        elif text.startswith("@"):
+            where, raw = f"--data: {text[1:]!r}", Path(text[1:]).read_bytes()
+        else:
+            raw = text.encode()
+        return msgspec.json.decode(raw)
+    except OSError as e:
+        raise UsageError(f"{where}: cannot be read: {e.strerror}") from e
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as e:
+        raise UsageError(f'{where}: expected JSON such as \'{{"text": "hi"}}\': {e}') from e
+
+
+def _exit_code(decision: Decision) -> int:
+    if decision.outcome != "block":
+        return DONE
+    return BLOCKED_BY_VERDICT if decision.cause == "verdict" else BLOCKED_OTHERWISE

@@ -1,0 +1,151 @@
+"""`hookbus plugins`: what is bound and who answers; take a plugin out, let it in again."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hookbus import subjects
+from hookbus.cli.printable import clean
+from hookbus.config.connection import connection_from
+from hookbus.control import request
+from hookbus.loop import run
+from hookbus.transport import NatsTransport, Transport
+
+OPERATOR = "operator"
+IN_FORCE_TIMEOUT_MS = 5_000
+QUIET = "dim"
+
+Url = Annotated[str | None, typer.Option(help="The broker.  [default: HOOKBUS_NATS_URL]")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Name = Annotated[str, typer.Argument(help="The plugin's name.")]
+
+T = TypeVar("T")
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(help="List the plugins, or change what is bound.")
+    group.callback(invoke_without_command=True)(plugins)
+    group.command("remove")(remove)
+    group.command("approve")(approve)
+    app.add_typer(group, name="plugins")
+
+
+def plugins(context: typer.Context, url: Url = None, as_json: Json = False) -> None:
+    """List the plugins, their hooks and how many replicas answer."""
+    if context.invoked_subcommand is not None:
+        return
+    listed = _ask(url, lambda transport, who: request(transport, who, "list"))
+    if as_json:
+        print(msgspec.json.encode(listed).decode(), flush=True)
+    else:
+        _show(listed, Console())
+
+
+def remove(name: Name, url: Url = None, as_json: Json = False) -> None:
+    """Take a plugin out, until it is approved again; nothing asks it any more."""
+    _change("remove", name, url, as_json=as_json)
+
+
+def approve(name: Name, url: Url = None, as_json: Json = False) -> None:
+    """Let a plugin in again that was removed."""
+    _change("approve", name, url, as_json=as_json)
+
+
+def _change(operation: str, name: str, url: str | None, *, as_json: bool) -> None:
+    async def change(transport: Transport, who: str) -> dict[str, Any]:
+        made = await request(transport, who, operation, plugin=name)
+        return await request(
+            transport,
+            who,
+            "wait_generation",
+            generation=made["generation"],
+            timeout_ms=IN_FORCE_TIMEOUT_MS,
+        )
+
+    answer = _ask(url, change)
+    if as_json:
+        print(msgspec.json.encode(answer).decode(), flush=True)
+    else:
+        print(f"{operation}d {name}; in force since generation {answer['generation']}")
+
+
+def _ask(url: str | None, question: Callable[[Transport, str], Awaitable[T]]) -> T:
+    """Connect, ask, and close. The error of a bus that cannot be reached says what to do."""
+    logging.basicConfig(level=logging.ERROR, format="hookbus: %(message)s", stream=sys.stderr)
+
+    async def ask() -> T:
+        connection = connection_from()
+        who = OPERATOR if connection.principal == subjects.ANONYMOUS else connection.principal
+        transport = await NatsTransport.connect(url or connection.nats_url, principal=who)
+        try:
+            return await question(transport, who)
+        finally:
+            await transport.close()
+
+    return run(ask())
+
+
+def _show(listed: dict[str, Any], console: Console) -> None:
+    if not listed["plugins"]:
+        console.print(
+            "no plugin is bound; start one that connects to this bus, or see 'hookbus up'"
+        )
+        return
+    table = Table(box=None, pad_edge=False, header_style=QUIET)
+    for heading, ratio in (("plugin", 3), ("version", None), ("hook", 3), ("type", 3)):
+        table.add_column(heading, ratio=ratio, overflow="fold")
+    for heading in ("phase", "prio", "mode", "up"):
+        table.add_column(heading, justify="right" if heading in ("prio", "up") else "left")
+    for plugin in listed["plugins"]:
+        _add_rows(table, plugin)
+    console.print(table)
+    for plugin in listed["plugins"]:
+        if what := _advice(plugin):
+            console.print(what)
+
+
+def _add_rows(table: Table, plugin: dict[str, Any]) -> None:
+    is_absent = plugin["state"] == "bound" and not plugin["replicas"]
+    up = Text(str(len(plugin["replicas"])), "bold red" if is_absent else "green")
+    name = Text(clean(plugin["plugin"]), "bold red" if is_absent else "bold")
+    version = clean(plugin["version"] or "?")
+    if not plugin["hooks"]:
+        table.add_row(name, version, Text(plugin["state"], "yellow"), "", "", "", "", up)
+    for index, hook in enumerate(plugin["hooks"]):
+        first = index == 0
+        table.add_row(
+            name if first else "",
+            version if first else "",
+            clean(hook["name"]),
+            clean(hook["type"]),
+            hook["phase"],
+            str(hook["priority"]),
+            Text(hook["mode"], "" if hook["mode"] == "enforce" else "yellow"),
+            up if first else "",
+        )
+
+
+def _advice(plugin: dict[str, Any]) -> Text | None:
+    """Say what to do about a plugin that is not as it should be."""
+    name = clean(plugin["plugin"])
+    if plugin["state"] != "bound":
+        why = clean(plugin["problem"] or "it waits to be approved")
+        return Text.assemble(
+            (name, "bold yellow"), f" is not asked: {why}; see 'hookbus plugins approve {name}'"
+        )
+    if not plugin["replicas"]:
+        return Text.assemble(
+            (name, "bold red"),
+            " is bound, but nothing answers, so what it is asked fails;"
+            f" start it, or run 'hookbus plugins remove {name}'",
+        )
+    return None

@@ -1,0 +1,74 @@
+"""`hookbus serve`: one role of the bus as a process of its own, as in production."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import socket
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from hookbus.cli.errors import UsageError
+from hookbus.config.connection import connection_from
+from hookbus.config.load import load_settings
+from hookbus.config.settings import BusMode
+from hookbus.server.host import Host, Role
+from hookbus.server.listen import listen, parse_address
+from hookbus.server.logs import configure_logs
+from hookbus.server.run import serve as serve_role
+
+RoleName = Literal["dispatcher", "registry"]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("serve")(serve)
+
+
+def serve(
+    role: Annotated[RoleName, typer.Argument(help="What to serve.")],
+    http: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where /healthz and /readyz are answered.")
+    ] = "0.0.0.0:8080",
+    http_fd: Annotated[
+        int | None, typer.Option(metavar="N", help="An inherited listening socket instead.")
+    ] = None,
+    settings: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Settings; the registry only.")
+    ] = None,
+    default_mode: Annotated[
+        BusMode, typer.Option(hidden=True, help="The mode if the settings name none.")
+    ] = "production",
+    json_logs: Annotated[bool, typer.Option(help="Log one JSON object a line.")] = False,
+) -> None:
+    """Serve one role until SIGTERM. The broker is found by HOOKBUS_NATS_URL."""
+    connection = connection_from()
+    if role == "dispatcher" and settings is not None:
+        raise UsageError(
+            "serve dispatcher: --settings is for the registry, which tells every dispatcher;"
+            " leave it out here"
+        )
+    configure_logs(as_json=json_logs or os.environ.get("HOOKBUS_LOG") == "json")
+    # each role imports much that the other one does not need
+    module = importlib.import_module(f"hookbus.server.{role}")
+    served: Role
+    if role == "registry":
+        loaded = load_settings(settings, default_mode=default_mode)
+        served = module.RegistryServer(loaded, connection)
+    else:
+        served = module.DispatcherServer()
+    listener = _listener(http, http_fd)
+    serve_role(Host(served, connection), listener)
+
+
+def _listener(http: str, http_fd: int | None) -> socket.socket:
+    if http_fd is None:
+        try:
+            return listen(*parse_address(http))
+        except ValueError as e:
+            raise UsageError(f"--http: {e}") from e
+    try:
+        return socket.socket(fileno=http_fd)
+    except OSError as e:
+        raise UsageError(f"--http-fd: expected an open socket, got {http_fd}: {e}") from e

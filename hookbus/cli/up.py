@@ -1,0 +1,112 @@
+"""`hookbus up`: the whole bus on this machine, kept running for development."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from hookbus.cli.localbus import BusPlan, LocalBus
+from hookbus.cli.plugin_files import bundled_plugins, find_plugins
+from hookbus.config.connection import default_data_dir
+from hookbus.loop import run
+
+DEFAULT_NATS_PORT = 4222
+DEFAULT_HTTP_PORT = 8080
+
+
+def register(app: typer.Typer) -> None:
+    app.command("up")(up)
+
+
+def up(
+    port: Annotated[
+        int, typer.Option(metavar="N", help="Port of NATS; 0: free ones, for HTTP too.")
+    ] = DEFAULT_NATS_PORT,
+    http_port: Annotated[
+        int | None, typer.Option(metavar="N", help="Port of /healthz and /readyz.  [default: 8080]")
+    ] = None,
+    settings: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Settings.  [default: ./hookbus.toml]")
+    ] = None,
+    plugins: Annotated[
+        list[Path] | None, typer.Option(metavar="DIR", help="Run these plugins too.")
+    ] = None,
+    no_bundled: Annotated[
+        bool, typer.Option("--no-bundled", help="Leave the reference plugins out.")
+    ] = False,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the broker keeps its data.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Say ready in JSON.")] = False,
+) -> None:
+    """Run broker, registry, dispatcher and plugins until ctrl-C."""
+    logging.basicConfig(level=logging.WARNING, format="hookbus: %(message)s", stream=sys.stderr)
+    # what happens to a connection of ours is seen from its cause
+    logging.getLogger("hookbus.transport").setLevel(logging.ERROR)
+    scripts = [script for folder in plugins or [] for script in find_plugins(folder)]
+    if http_port is None:
+        http_port = DEFAULT_HTTP_PORT if port else 0
+    plan = BusPlan(
+        data_dir=data or default_data_dir(),
+        settings=settings,
+        plugins=(*([] if no_bundled else bundled_plugins()), *scripts),
+        nats_port=port,
+        http_port=http_port,
+    )
+    run(_up(plan, as_json=as_json))
+
+
+async def _up(plan: BusPlan, *, as_json: bool) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    with LocalBus.start(plan) as bus:
+        if await _unless(stopped, bus.wait_ready()):
+            _say_ready(bus, as_json=as_json)
+            await _unless(stopped, bus.watch())
+
+
+async def _unless(stopped: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Do *work* until it ends or we are told to stop; tell whether it ended by itself.
+
+    Raises what *work* raises.
+    """
+    doing = asyncio.ensure_future(work)
+    stopping = asyncio.ensure_future(stopped.wait())
+    try:
+        await asyncio.wait((doing, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if doing.done():
+            doing.result()
+        return doing.done()
+    finally:
+        for task in (doing, stopping):
+            task.cancel()
+        await asyncio.gather(doing, stopping, return_exceptions=True)
+
+
+def _say_ready(bus: LocalBus, *, as_json: bool) -> None:
+    """Print the one line on stdout that a script may wait for; everything else is on stderr."""
+    for name, why in bus.unbound.items():
+        print(f"hookbus: plugin {name!r} is not asked: {why}", file=sys.stderr)
+    for name in bus.absent:
+        print(
+            f"hookbus: plugin {name!r} is bound, but no replica answers: its events are blocked;"
+            f" start it, or run 'hookbus plugins remove {name}'",
+            file=sys.stderr,
+        )
+    if as_json:
+        ready = {"nats_url": bus.nats_url, "http_url": bus.http_url, "pid": bus.pid}
+        line = msgspec.json.encode(ready).decode()
+    else:
+        line = (
+            f"hookbus is ready at {bus.nats_url} (health: {bus.http_url}/readyz); ctrl-C stops it"
+        )
+    print(line, flush=True)

@@ -1,0 +1,162 @@
+"""One stage asked: who is skipped, cached or refused, and what the others' answers come to.
+
+The core loop knows order; what stands around a call (conditions, dry run, cache, breaker, the
+plugin's permissions) stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Final, TypeAlias
+
+from hookbus.dispatch.aggregate import Asked, Objection
+from hookbus.dispatch.breaker import Breakers
+from hookbus.dispatch.cache import VerdictCache, cache_key
+from hookbus.dispatch.deadline import Allowance
+from hookbus.dispatch.matching import match
+from hookbus.dispatch.payload import ForbiddenWrite, Payload, change
+from hookbus.dispatch.task import Task
+from hookbus.errors import BadPatch
+from hookbus.runtimes.base import Question, Reply, Runtime
+from hookbus.snapshot import Binding, Limits
+from hookbus.wire.call import whole_milliseconds
+from hookbus.wire.verdict import Answer, failure
+
+Wanted: TypeAlias = tuple[Binding, Allowance]
+
+_NOT_ASKED: Final = failure("timeout", "not asked: the event's time was over")
+_REFUSED: Final = failure("breaker_open", "not asked: it failed too often in a row")
+_SKIPPED: Final = Answer()
+
+
+class Asking:
+    """Asks the plugins of a stage through a Runtime, with all that stands around a call."""
+
+    def __init__(self, runtime: Runtime, breakers: Breakers, clock: Callable[[], float]) -> None:
+        self._runtime = runtime
+        self._breakers = breakers
+        self._cache = VerdictCache()
+        self._clock = clock
+
+    async def ask(
+        self, task: Task, wanted: Sequence[Wanted], payload: Payload, round_: int = 1
+    ) -> list[Asked]:
+        """Ask one stage and return what each hook came to, in the order of *wanted*."""
+        results = [self._without_asking(task, w, payload, round_) for w in wanted]
+        open_ = [index for index, result in enumerate(results) if result is None]
+        if open_:
+            replies = await self._call(task, [wanted[index] for index in open_], payload, round_)
+            for index, reply in zip(open_, replies, strict=True):
+                results[index] = self._settled(task, wanted[index], payload, round_, reply)
+        return [result for result in results if result is not None]
+
+    def _without_asking(
+        self, task: Task, wanted: Wanted, payload: Payload, round_: int
+    ) -> Asked | None:
+        """Settle a hook that need not or may not be called; None is one to call."""
+        binding, allowance = wanted
+        if binding.conditions or task.inbound.principal == binding.plugin:
+            matched = match(binding, task.inbound, payload.scope(task.inbound))
+            if isinstance(matched, dict):
+                return Asked(binding, _SKIPPED, attempt=0, round=round_, notes=(matched,))
+            if matched is not None:
+                return Asked(binding, matched, attempt=0, round=round_)
+        if task.inbound.dry_run and binding.side_effects == "some":
+            return _unsupported(binding, round_)
+        if binding.cache_ttl_ms:
+            key = cache_key(binding, task.snapshot.generation, task.inbound, payload)
+            known = self._cache.get(key, self._clock())
+            if known is not None:
+                return Asked(
+                    binding,
+                    known,
+                    attempt=0,
+                    round=round_,
+                    notes=({"kind": "cache_hit"},),
+                    is_cached=True,
+                )
+        if allowance.timeout <= 0:
+            return Asked(binding, _NOT_ASKED, attempt=0, round=round_, is_shortened=True)
+        breaker = self._breakers.of(binding, task.snapshot.limits.breaker)
+        if breaker.state != "closed" and not breaker.admit(self._clock()):
+            note = {"kind": "breaker_open"}
+            return Asked(binding, _REFUSED, attempt=0, round=round_, notes=(note,))
+        return None
+
+    async def _call(
+        self, task: Task, wanted: Sequence[Wanted], payload: Payload, round_: int
+    ) -> list[Reply]:
+        questions = [
+            Question(
+                binding,
+                allowance.timeout,
+                whole_milliseconds(allowance.timeout),
+                round_,
+                allowance.cap,
+            )
+            for binding, allowance in wanted
+        ]
+        try:
+            return await self._runtime.ask(questions, task.tail(payload.event))
+        except BaseException:
+            # the wait was cancelled: a half-open breaker must let another probe through
+            for binding, _ in wanted:
+                self._learn(task, Asked(binding, failure("cancelled", "the wait ended")))
+            raise
+
+    def _settled(
+        self, task: Task, wanted: Wanted, payload: Payload, round_: int, reply: Reply
+    ) -> Asked:
+        """Turn a reply into what it came to, and let breaker and cache learn from it."""
+        binding, allowance = wanted
+        asked = Asked(
+            binding,
+            reply.answer,
+            ms=reply.ms,
+            attempt=reply.attempt,
+            round=round_,
+            notes=reply.notes,
+            is_shortened=allowance.is_shortened or reply.is_capped,
+        )
+        if reply.answer.change is not None:
+            asked = _checked(asked, reply.answer.change, payload, task.snapshot.limits)
+        self._learn(task, asked)
+        if binding.cache_ttl_ms:
+            key = cache_key(binding, task.snapshot.generation, task.inbound, payload)
+            self._cache.put(key, asked.answer, self._clock() + binding.cache_ttl_ms / 1000)
+        return asked
+
+    def _learn(self, task: Task, asked: Asked) -> None:
+        breaker = self._breakers.of(asked.binding, task.snapshot.limits.breaker)
+        if asked.answer.failure is not None or breaker.is_moved:
+            breaker.record(asked.answer.failure, asked.is_shortened, self._clock())
+
+
+def _checked(asked: Asked, wish: tuple[str, Any], payload: Payload, limits: Limits) -> Asked:
+    """Apply an Intercept as far as the plugin may; what cannot be is its failure."""
+    binding = asked.binding
+    if binding.phase == "validate":
+        answer = failure("phase_violation", "a validate hook may not intercept")
+        return replace(asked, answer=answer)
+    try:
+        done = change(payload, binding, wish, limits)
+    except BadPatch as e:
+        return replace(asked, answer=failure("bad_patch", str(e)))
+    except ForbiddenWrite as e:
+        return replace(asked, answer=failure("forbidden_write", str(e)))
+    notes = tuple({"kind": "disallowed_op", "path": path} for path in done.dropped)
+    return replace(asked, change=done, notes=asked.notes + notes)
+
+
+def _unsupported(binding: Binding, round_: int) -> Asked:
+    """A dry run may not ask for side effects, whatever ``on_failure`` says (H03)."""
+    reason = "dry_run_unsupported: it has side effects, so a dry run cannot ask it"
+    return Asked(
+        binding,
+        _SKIPPED,
+        attempt=0,
+        round=round_,
+        notes=({"kind": "dry_run_unsupported"},),
+        objection=Objection(binding.plugin, "config", "dry_run_unsupported", reason),
+    )

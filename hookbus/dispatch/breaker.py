@@ -1,0 +1,118 @@
+"""Circuit breakers: stop calling what fails, one per plugin and mode (R20, R21). Pure.
+
+A breaker decides only whether a call is made. It never changes what a failure counts as.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, TypeAlias
+
+from hookbus.models import FailureClass
+from hookbus.snapshot import Binding, BreakerLimits
+
+State: TypeAlias = Literal["closed", "open", "half_open"]
+
+#: What counts against a plugin. A Block is a healthy answer; and never asked is not failed.
+FAILURES: Final[frozenset[FailureClass]] = frozenset(
+    (
+        "timeout",
+        "service_error",
+        "overloaded",
+        "malformed",
+        "uid_mismatch",
+        "unknown_verdict",
+        "phase_violation",
+        "reply_too_large",
+        "bad_patch",
+        "forbidden_write",
+    )
+)
+
+
+class Breaker:
+    """One breaker; *now* is the caller's monotonic clock in seconds."""
+
+    __slots__ = ("_failures", "_limits", "_opened_for", "_probing", "_until", "state")
+
+    def __init__(self, limits: BreakerLimits) -> None:
+        self.state: State = "closed"
+        self._limits = limits
+        self._failures = 0
+        self._opened_for = 0.0
+        self._until = 0.0
+        self._probing = False
+
+    @property
+    def is_moved(self) -> bool:
+        """It is not as it was made: a success would change it."""
+        return self.state != "closed" or self._failures > 0
+
+    def admit(self, now: float) -> bool:
+        """Tell whether a call may be made; half-open lets exactly one probe through."""
+        if self.state == "closed":
+            return True
+        if self.state == "open" and now >= self._until:
+            self.state = "half_open"
+        if self.state == "half_open" and not self._probing:
+            self._probing = True
+            return True
+        return False
+
+    def record(self, failure: FailureClass | None, is_shortened: bool, now: float) -> None:
+        """Take one call's result; *is_shortened*: the budget, not the plugin, ended it."""
+        self._probing = False
+        if failure is None:
+            self._close()
+        elif failure in FAILURES and not (failure == "timeout" and is_shortened):
+            self._failures += 1
+            if self.state == "half_open" or self._failures >= self._limits.failures:
+                self._open(now)
+
+    def announced(self) -> None:
+        """A new instance may be healthy: let one call find out at once."""
+        if self.state == "open":
+            self.state = "half_open"
+            self._probing = False
+
+    def _open(self, now: float) -> None:
+        longest = self._limits.max_open_ms / 1000
+        first = self._limits.open_ms / 1000
+        self._opened_for = min(longest, self._opened_for * 2 or first)
+        self._until = now + self._opened_for
+        self.state = "open"
+
+    def _close(self) -> None:
+        self.state = "closed"
+        self._failures = 0
+        self._opened_for = 0.0
+
+
+class Breakers:
+    """The breakers of one dispatcher; shadow and warn have their own (R15)."""
+
+    __slots__ = ("_breakers",)
+
+    def __init__(self) -> None:
+        self._breakers: dict[tuple[str, str], Breaker] = {}
+
+    def of(self, binding: Binding, limits: BreakerLimits) -> Breaker:
+        """Return the breaker of a binding's plugin in its mode."""
+        key = (binding.plugin, binding.mode)
+        breaker = self._breakers.get(key)
+        if breaker is None:
+            breaker = self._breakers[key] = Breaker(limits)
+        return breaker
+
+    def announced(self, plugin: str) -> None:
+        """Tell the plugin's breakers that it announced itself anew."""
+        for (name, _), breaker in self._breakers.items():
+            if name == plugin:
+                breaker.announced()
+
+    def states(self) -> dict[str, State]:
+        """The breakers that are not closed: ``{"guard/enforce": "open"}``"""
+        return {
+            f"{plugin}/{mode}": breaker.state
+            for (plugin, mode), breaker in self._breakers.items()
+            if breaker.state != "closed"
+        }

@@ -1,0 +1,95 @@
+"""Secret fields: their values never leave in a record, whoever quotes them (R28, L08). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from hookbus import patches
+from hookbus.catalog import SecretPath
+from hookbus.models import Decision, OtherBlock, PluginRecord
+
+MASK: Final = "[masked]"
+SHORTEST: Final = 3  # characters; shorter values would blot out ordinary text
+
+
+def secrets_in(data: Any, paths: Iterable[SecretPath]) -> Iterator[tuple[str, Any]]:
+    """Yield pointer and value of every secret field that *data* has."""
+    for path in paths:
+        yield from _walk(data, path, ())
+
+
+def masked(decision: Decision, secrets: Iterable[Any]) -> Decision:
+    """Return the decision with every text that quotes one of the *secrets* blotted out."""
+    words = sorted(set(_words(secrets)), key=len, reverse=True)
+    if not words:
+        return decision
+    clean = _Blotter(words)
+    return msgspec.structs.replace(
+        decision,
+        code=clean.text(decision.code),
+        reason=clean.text(decision.reason),
+        message=clean.text(decision.message),
+        warnings=tuple(map(clean.required, decision.warnings)),
+        others=tuple(map(clean.other, decision.others)),
+        records=tuple(map(clean.record, decision.records)),
+    )
+
+
+class _Blotter:
+    def __init__(self, words: list[str]) -> None:
+        self._words = words
+
+    def required(self, text: str) -> str:
+        for word in self._words:
+            text = text.replace(word, MASK)
+        return text
+
+    def text(self, text: str | None) -> str | None:
+        return None if text is None else self.required(text)
+
+    def other(self, other: OtherBlock) -> OtherBlock:
+        return msgspec.structs.replace(
+            other,
+            code=self.text(other.code),
+            reason=self.required(other.reason),
+            message=self.text(other.message),
+        )
+
+    def record(self, record: PluginRecord) -> PluginRecord:
+        return msgspec.structs.replace(
+            record,
+            code=self.text(record.code),
+            reason=self.text(record.reason),
+            version=self.required(record.version),
+            pointers=tuple(map(self.required, record.pointers)),
+            annotations={self.required(k): self.required(v) for k, v in record.annotations.items()},
+        )
+
+
+def _walk(value: Any, path: SecretPath, above: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    if not path:
+        yield patches.pointer(above), value
+        return
+    step, rest = path[0], path[1:]
+    if step is None and isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _walk(item, rest, (*above, str(index)))
+    elif step is not None:
+        inner = patches.resolve(value, patches.pointer((step,)))
+        if inner is not patches.MISSING:
+            yield from _walk(inner, rest, (*above, step))
+
+
+def _words(values: Iterable[Any]) -> Iterator[str]:
+    for value in values:
+        if isinstance(value, dict):
+            yield from _words(value.values())
+        elif isinstance(value, list):
+            yield from _words(value)
+        elif isinstance(value, str | int | float) and not isinstance(value, bool):
+            word = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+            if len(word) >= SHORTEST:
+                yield word

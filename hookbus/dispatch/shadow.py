@@ -1,0 +1,62 @@
+"""Shadow plugins: asked beside their stage, never awaited, only recorded (R15)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from hookbus.dispatch.aggregate import Asked, record_of
+from hookbus.dispatch.asking import Asking
+from hookbus.dispatch.deadline import Allowance
+from hookbus.dispatch.payload import Payload
+from hookbus.dispatch.recorder import Recorder
+from hookbus.dispatch.task import Task
+from hookbus.snapshot import Binding
+from hookbus.telemetry import Counters
+
+MAX_IN_FLIGHT: Final = 256  # shadow calls; they are shed before anything else
+
+log = logging.getLogger(__name__)
+
+
+class Shadows:
+    """Asks shadow plugins on tasks of their own; their results never reach a decision."""
+
+    def __init__(self, asking: Asking, recorder: Recorder, counters: Counters) -> None:
+        self._asking = asking
+        self._recorder = recorder
+        self._counters = counters
+        self._running: set[asyncio.Task[None]] = set()
+
+    def ask(self, task: Task, binding: Binding, payload: Payload) -> None:
+        """Ask one plugin on its stage's input, with its own timeout and not the event's budget."""
+        if len(self._running) >= MAX_IN_FLIGHT:
+            self._counters.count("shadow_shed")
+            return
+        asking = asyncio.get_running_loop().create_task(self._ask(task, binding, payload))
+        self._running.add(asking)
+        asking.add_done_callback(self._running.discard)
+
+    async def finish(self) -> None:
+        """Wait for what runs; each has its plugin's timeout."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+    async def _ask(self, task: Task, binding: Binding, payload: Payload) -> None:
+        allowance = Allowance(binding.timeout, is_shortened=False, cap=binding.timeout)
+        try:
+            [asked] = await self._asking.ask(task, [(binding, allowance)], payload)
+            if _was_meant(asked):
+                record = record_of(asked, "discarded")
+                await self._recorder.shadow(task, record)
+                if asked.answer.verdict == "block":
+                    self._counters.count("shadow_blocks")
+        except Exception:
+            # a shadow's failures never matter to anybody's decision
+            log.exception("shadow_failed plugin=%s", binding.plugin)
+
+
+def _was_meant(asked: Asked) -> bool:
+    """It was asked or should have been: neither skipped nor spared by a dry run."""
+    return asked.answer.verdict is not None or asked.answer.failure is not None

@@ -1,0 +1,41 @@
+"""One event to decide, and under what. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hookbus.dispatch.deadline import budget_of
+from hookbus.snapshot import Snapshot
+from hookbus.wire.call import CallTail, trace_member
+from hookbus.wire.event import Inbound, trace_of
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One event, the one generation it is decided under (R16), and its time.
+
+    Attributes:
+        decision_id: known from the start, because shadow records name it.
+        received, ends: when it came in and when its budget ends, on the dispatcher's clock.
+    """
+
+    inbound: Inbound
+    snapshot: Snapshot
+    decision_id: str
+    received: float
+    ends: float
+
+    def tail(self, event: bytes) -> CallTail:
+        """The part of a call that one stage shares; only a sampled trace is passed on."""
+        traceparent = self.inbound.event.traceparent
+        is_sampled = traceparent is not None and trace_of(traceparent)[1]
+        return CallTail(
+            self.snapshot.generation, trace_member(traceparent) if is_sampled else b"", event
+        )
+
+
+def task_of(
+    inbound: Inbound, snapshot: Snapshot, decision_id: str, received: float, timeout: float
+) -> Task:
+    """Give an event its budget: its timeout less the return margin (R6)."""
+    return Task(inbound, snapshot, decision_id, received, received + budget_of(timeout))

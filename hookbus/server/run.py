@@ -1,0 +1,68 @@
+"""One role as a process: HTTP by uvicorn, hosted by FastStream, until it is told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator
+from types import FrameType
+
+import uvicorn
+from faststream.asgi import AsgiFastStream
+
+from hookbus.loop import run
+from hookbus.server.health import health_routes
+from hookbus.server.host import Host
+
+log = logging.getLogger(__name__)
+
+
+def serve(host: Host, listener: socket.socket) -> None:
+    """Serve until SIGTERM or ctrl-C; then finish what runs, and return."""
+    server = uvicorn.Server(
+        uvicorn.Config(
+            make_app(host),
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            ws="none",
+            timeout_graceful_shutdown=1,  # seconds; only health requests come in here
+        )
+    )
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    # uvicorn raises a signal again after its orderly end, which would then be no orderly end
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    address = ":".join(map(str, listener.getsockname()[:2]))
+    log.info("%s starts; health at http://%s/healthz", host.role.name, address)
+    run(server.serve(sockets=[listener]))
+
+
+class RoleApp(AsgiFastStream):
+    """FastStream's application, for a role that opens its connections itself.
+
+    The order is the role's: the registry may take requests only once its state is there, and the
+    dispatcher has no FastStream broker at all.
+    """
+
+    async def _start_broker(self) -> None:
+        """Override the start of a broker that must be there otherwise (FastStream 0.7)."""
+
+
+def make_app(host: Host) -> RoleApp:
+    """Make the ASGI application, whose life is the life of the role."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        host.start()
+        try:
+            yield
+        finally:
+            await host.stop()
+
+    return RoleApp(asgi_routes=health_routes(host), lifespan=lifespan, logger=None)

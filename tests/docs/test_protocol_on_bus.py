@@ -1,0 +1,247 @@
+"""The messages of docs/protocol.md, said on a real bus: it answers what the page shows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shlex
+from typing import Any
+
+import pytest
+from nats.aio.msg import Msg
+
+from hookbus.registry import tell_config
+
+from .conftest import SOON, Bus, OnBus, Page
+
+#: What differs from one conversation to the next; only its type is compared.
+VOLATILE = frozenset(["id", "call", "ms", "generation", "in_flight"])
+TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
+
+#: Labels whose blocks are no answer of the bus: they are sent by the conversation, or run.
+SENT = {"event", "binary", "announcement", "goodbye", "verdicts", "ping", "ctl-requests"}
+SENT |= {"first-emit"}
+PURE = {"data"}
+PROGRAMS = {"emitter", "plugin", "plugin-node"}
+HEARD = ["decision", "refusal", "notified", "announcement-answers", "call", "config", "observed"]
+HEARD += ["ctl-answers", "stats-data"]
+
+
+def settled(value: Any, key: str = "") -> Any:
+    """Put a type's name in place of what cannot be the same twice."""
+    if key == "counters":
+        return sorted(value)
+    if isinstance(value, dict):
+        return {name: settled(member, name) for name, member in value.items()}
+    if isinstance(value, list):
+        return [settled(item) for item in value]
+    if key in VOLATILE:
+        return type(value).__name__
+    return TIME.sub("TIME", value) if isinstance(value, str) else value
+
+
+class Outsider:
+    """Plays the page's plugin on bare NATS, with the verdict that it is told."""
+
+    def __init__(self, bus: Bus, page: Page) -> None:
+        self.bus = bus
+        self.page = page
+        self.verdict: dict[str, Any] = page.values("verdicts")[0]
+        self.calls: list[dict[str, Any]] = []
+        self.observed: asyncio.Queue[Msg] = asyncio.Queue()
+        self.configs: asyncio.Queue[Msg] = asyncio.Queue()
+
+    async def subscribe(self) -> None:
+        client = self.bus.client
+        await client.subscribe(
+            "hookbus.call.no-secrets.message-received", queue="no-secrets", cb=self._on_call
+        )
+        await client.subscribe("hookbus.call.diary.all", queue="diary", cb=self.observed.put)
+        await client.subscribe("hookbus.config.no-secrets", cb=self.configs.put)
+        await client.subscribe("$SRV.PING.no-secrets", cb=self._on_ping)
+        await client.flush()
+        await client.flush()
+
+    async def announce(self, **members: Any) -> Any:
+        body = self.page.value("announcement") | members
+        return await self.bus.ask("hookbus.announce.no-secrets", body)
+
+    async def control(self, index: int) -> Any:
+        operation = ["list", "remove", "approve", "wait_generation", "remove"][index]
+        request = self.page.values("ctl-requests")[index]
+        return await self.bus.ask(f"hookbus.ctl.ops.{operation}", request)
+
+    async def emit(self, **members: Any) -> Msg:
+        event = self.page.value("event") | members
+        return await self.bus.request("hookbus.emit.chat.message_received", event)
+
+    async def next(self, queue: asyncio.Queue[Msg]) -> Msg:
+        async with asyncio.timeout(SOON):
+            return await queue.get()
+
+    async def _on_call(self, message: Msg) -> None:
+        call = json.loads(message.data)
+        self.calls.append(call)
+        await message.respond(json.dumps(self.verdict | {"call": call["call"]}).encode())
+
+    async def _on_ping(self, message: Msg) -> None:
+        await message.respond(json.dumps(self.page.value("ping")).encode())
+
+
+async def converse(bus: Bus, page: Page) -> dict[str, Any]:
+    """Say what the page says, and return what was heard, by the labels of its blocks."""
+    outsider = Outsider(bus, page)
+    await outsider.subscribe()
+    bound = await outsider.announce()
+    await bus.serve(bound)
+    heard: dict[str, Any] = {"refusal": await outsider.emit(data={"text": 5})}
+    headers, body = page.message("binary")
+    await bus.request("hookbus.emit.chat.message_received", body, headers)
+    heard["call"] = outsider.calls[-1]
+    outsider.verdict = page.values("verdicts")[4]
+    heard["decision"] = json.loads((await outsider.emit()).data)
+    await tell_config(bus.transport, "no-secrets", page.value("config")["config"])
+    heard["config"] = json.loads((await outsider.next(outsider.configs)).data)
+    heard |= await observe(bus, outsider)
+    heard["ctl-answers"], pending = await operate(outsider)
+    hook = page.value("announcement")["hooks"][0]
+    refused = await outsider.announce(hooks=[hook | {"timeout_ms": 0}])
+    gone = await bus.ask("hookbus.announce.no-secrets", page.value("goodbye"))
+    heard["announcement-answers"] = [bound, pending, refused, gone]
+    stats = await bus.ask("$SRV.STATS.hookbus-dispatcher", b"")
+    heard["stats-data"] = stats["endpoints"][0]["data"]
+    return heard
+
+
+async def observe(bus: Bus, outsider: Outsider) -> dict[str, Any]:
+    """Be an observer of one notified event."""
+    event = {"specversion": "1.0", "id": "42", "source": "/chat", "type": "message_received"}
+    subject = "hookbus.notify.chat.message_received"
+    body = event | {"data": {"text": "hi"}}
+    await announce_diary(bus)
+    notified = await bus.ask(subject, body)
+    message = await outsider.next(outsider.observed)
+    await message.respond(b"+ACK")
+    goodbye = {"v": 1, "plugin": "diary", "version": "1.0.0", "instance": "d", "goodbye": True}
+    await bus.ask("hookbus.announce.diary", goodbye)
+    return {"notified": notified, "observed": json.loads(message.data)}
+
+
+async def announce_diary(bus: Bus) -> None:
+    hook = {"name": "all", "type": ">", "phase": "observe"}
+    body = {"v": 1, "plugin": "diary", "version": "1.0.0", "instance": "d", "hooks": [hook]}
+    await bus.serve(await bus.ask("hookbus.announce.diary", body))
+
+
+async def operate(outsider: Outsider) -> tuple[list[Any], Any]:
+    """Ask what the page asks, and what a plugin hears that an operator has removed."""
+    answers = [await outsider.control(0), await outsider.control(1)]
+    pending = await outsider.announce()
+    return [*answers, *[await outsider.control(index) for index in (2, 3, 4)]], pending
+
+
+@pytest.fixture(scope="module")
+def heard(on_bus: OnBus, page: Page) -> dict[str, Any]:
+    return on_bus(lambda bus: converse(bus, page))
+
+
+def test_every_code_block_of_the_page_is_tested(page: Page) -> None:
+    assert page.blocks.keys() == {*SENT, *PURE, *PROGRAMS, *HEARD}
+    assert page.text.count("```") == 2 * len(page.blocks)
+
+
+@pytest.mark.parametrize("label", [label for label in HEARD if label != "refusal"])
+def test_the_bus_says_what_the_page_shows(label: str, heard: dict[str, Any], page: Page) -> None:
+    said = heard[label] if isinstance(heard[label], list) else [heard[label]]
+
+    assert settled(said) == settled(page.values(label))
+
+
+def test_the_bus_refuses_as_the_page_shows(heard: dict[str, Any], page: Page) -> None:
+    headers, body = page.message("refusal")
+
+    assert heard["refusal"].headers == headers
+    assert json.loads(heard["refusal"].data) == json.loads(body)
+
+
+def test_each_verdict_of_the_page_leads_to_its_decision(on_bus: OnBus, page: Page) -> None:
+    async def scenario(bus: Bus) -> list[tuple[str, str | None, Any]]:
+        outsider, decisions = Outsider(bus, page), []
+        await outsider.subscribe()
+        await bus.serve(await outsider.announce())
+        for outsider.verdict in page.values("verdicts"):
+            decisions.append(json.loads((await outsider.emit()).data))
+        return [(d["outcome"], d["code"], d.get("data")) for d in decisions]
+
+    clean = {"text": "my key is [redacted]", "user": "u1"}
+    assert on_bus(scenario) == [
+        ("continue", None, None),
+        ("intercept", None, clean),
+        ("intercept", None, clean),
+        ("intercept", None, clean),
+        ("block", "secret_found", None),
+        ("block", "service_error", None),
+        ("block", "overloaded", None),
+    ]
+
+
+def test_the_first_command_of_the_page_gets_a_decision(on_bus: OnBus, page: Page) -> None:
+    tool, verb, subject, body = shlex.split(page.blocks["first-emit"])
+
+    decision = on_bus(lambda bus: bus.ask(subject, body.encode()))
+
+    assert (tool, verb) == ("nats", "request")
+    assert decision["outcome"] == "continue"
+
+
+def test_an_observed_message_comes_again_until_it_is_acknowledged(
+    on_bus: OnBus, page: Page
+) -> None:
+    async def scenario(bus: Bus) -> list[Any]:
+        outsider, messages = Outsider(bus, page), []
+        await outsider.subscribe()
+        await announce_diary(bus)
+        decision = json.loads((await outsider.emit()).data)
+        for answer in (b"-NAK", b'-NAK {"delay": 1000000}', b"+ACK"):
+            messages.append(await outsider.next(outsider.observed))
+            await messages[-1].respond(answer)
+        assert {message.subject for message in messages} == {"hookbus.observe.message_received"}
+        assert all(message.reply.startswith("$JS.ACK.") for message in messages)
+        return [json.loads(message.data)["decision"] == decision for message in messages]
+
+    assert on_bus(scenario) == [True, True, True]
+
+
+def test_every_decision_is_published_without_data(on_bus: OnBus, page: Page) -> None:
+    async def scenario(bus: Bus) -> tuple[str, Any, Any]:
+        outsider = Outsider(bus, page)
+        await outsider.subscribe()
+        await bus.serve(await outsider.announce())
+        log: asyncio.Queue[Msg] = asyncio.Queue()
+        await bus.client.subscribe("hookbus.decision.>", cb=log.put)
+        outsider.verdict = page.values("verdicts")[1]
+        decision = json.loads((await outsider.emit()).data)
+        recorded = await outsider.next(log)
+        return recorded.subject, json.loads(recorded.data), decision
+
+    subject, recorded, decision = on_bus(scenario)
+
+    assert subject == "hookbus.decision.intercept.message_received"
+    assert decision.pop("data") == {"text": "my key is [redacted]", "user": "u1"}
+    assert recorded == decision
+
+
+def test_a_dry_run_is_decided_and_never_observed(on_bus: OnBus, page: Page) -> None:
+    async def scenario(bus: Bus) -> tuple[Any, Any, str]:
+        outsider = Outsider(bus, page)
+        await outsider.subscribe()
+        await announce_diary(bus)
+        dry = json.loads((await outsider.emit(hbdryrun=True)).data)
+        event = page.value("event") | {"hbdryrun": True}
+        notified = await bus.ask("hookbus.notify.chat.message_received", event)
+        await outsider.emit(id="not dry")
+        first = json.loads((await outsider.next(outsider.observed)).data)
+        return dry["dry_run"], notified, first["event"]["id"]
+
+    assert on_bus(scenario) == (True, {"v": 1, "stored": False}, "not dry")

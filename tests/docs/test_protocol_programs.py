@@ -1,0 +1,163 @@
+"""The programs of docs/protocol.md, run as processes of their own against a real bus."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hookbus.broker import EmbeddedBroker
+
+from .conftest import SOON, Bus, OnBus, Page
+from .test_protocol_on_bus import settled
+
+HARMLESS = {"text": "hi"}
+LEAK = {"text": "my key is sk-abc123", "user": "u1"}
+PRIVATE = {"text": "-----BEGIN PRIVATE KEY-----"}
+
+
+def node() -> str:
+    """Find Node; without it the test is skipped, but not in CI."""
+    found = shutil.which("node")
+    if found is None and os.environ.get("CI") == "true":
+        raise LookupError("expected the program 'node' on PATH; install Node 18 or later")
+    return found or pytest.skip("the program 'node' is not on PATH")
+
+
+@pytest.fixture(params=["plugin", "plugin-node"])
+def plugin(request: pytest.FixtureRequest, page: Page, tmp_path: Path) -> list[str]:
+    """The command that runs one of the page's plugins."""
+    file = tmp_path / ("plugin.py" if request.param == "plugin" else "plugin.cjs")
+    file.write_text(page.blocks[request.param])
+    return [sys.executable if request.param == "plugin" else node(), str(file)]
+
+
+@pytest.fixture
+def emitter(page: Page, tmp_path: Path) -> list[str]:
+    """The command that runs the page's emitter."""
+    file = tmp_path / "emitter.py"
+    file.write_text(page.blocks["emitter"])
+    return [sys.executable, str(file)]
+
+
+@asynccontextmanager
+async def started(command: list[str], url: str) -> AsyncIterator[Process]:
+    environ = {**os.environ, "HOOKBUS_NATS_URL": url}
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=PIPE, stderr=PIPE, env=environ
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def line_of(process: Process) -> Any:
+    """The JSON of the next line that a program prints."""
+    assert process.stdout is not None
+    async with asyncio.timeout(SOON):
+        line = await process.stdout.readline()
+    return json.loads(line)
+
+
+async def emit(command: list[str], url: str, data: Any) -> tuple[int | None, str, str]:
+    """Run the emitter once; return its exit code and what it printed."""
+    async with started([*command, "message_received", json.dumps(data)], url) as process:
+        async with asyncio.timeout(SOON):
+            out, err = await process.communicate()
+        return process.returncode, out.decode().strip(), err.decode().strip()
+
+
+def test_the_plugins_and_the_emitter_of_the_page_understand_each_other(
+    on_bus: OnBus, plugin: list[str], emitter: list[str]
+) -> None:
+    async def scenario(bus: Bus) -> list[tuple[int | None, str, str]]:
+        async with started(plugin, bus.url) as process:
+            await bus.serve(await line_of(process))
+            results = [await emit(emitter, bus.url, data) for data in (HARMLESS, LEAK, PRIVATE)]
+            process.send_signal(signal.SIGTERM)
+            await bus.serve(await line_of(process))
+            async with asyncio.timeout(SOON):
+                assert await process.wait() == 0
+        return [*results, await emit(emitter, bus.url, PRIVATE)]
+
+    harmless, leak, private, unbound = on_bus(scenario)
+
+    assert harmless == (0, json.dumps(HARMLESS), "")
+    assert leak == (0, '{"text": "my key is [redacted]", "user": "u1"}', "")
+    assert private == (1, "", "blocked: no-secrets: contains a private key")
+    assert unbound == (0, json.dumps(PRIVATE), "")
+
+
+def test_the_plugins_of_the_page_fail_without_telling_why(
+    on_bus: OnBus, plugin: list[str]
+) -> None:
+    async def scenario(bus: Bus) -> Any:
+        async with started(plugin, bus.url) as process:
+            answer = await line_of(process)
+            await bus.serve(answer)
+            # a call that only a dispatcher could make, of an event that no schema has seen
+            call = {"v": 1, "call": "c", "attempt": 1, "event": {"data": {"text": 5}}}
+            inbox = "hookbus.reply.test.c.no-secrets"
+            reply = await bus.client.subscribe(inbox)
+            await bus.client.flush()
+            await bus.client.publish(
+                "hookbus.call.no-secrets.message-received", json.dumps(call).encode(), inbox
+            )
+            return json.loads((await reply.next_msg(SOON)).data)
+
+    verdict = on_bus(scenario)
+
+    assert verdict.pop("reason").startswith("judge")
+    assert verdict == {
+        "v": 1,
+        "call": "c",
+        "attempt": 1,
+        "plugin": "no-secrets",
+        "version": "1.0.0",
+        "verdict": "error",
+    }
+
+
+def test_the_plugin_of_the_page_shows_up_as_a_service(
+    on_bus: OnBus, page: Page, tmp_path: Path
+) -> None:
+    file = tmp_path / "plugin.py"
+    file.write_text(page.blocks["plugin"])
+
+    async def scenario(bus: Bus) -> Any:
+        async with started([sys.executable, str(file)], bus.url) as process:
+            await line_of(process)
+            return await bus.ask("$SRV.PING.no-secrets", b"")
+
+    assert settled(on_bus(scenario)) == settled(page.value("ping"))
+
+
+def test_the_emitter_of_the_page_tells_a_refusal_from_a_block(
+    on_bus: OnBus, emitter: list[str]
+) -> None:
+    code, out, err = on_bus(lambda bus: emit(emitter, bus.url, {"text": 5}))
+
+    assert (code, out) == (1, "")
+    assert err == "refused: schema at '/data/text': the value is not of type \"string\""
+
+
+def test_the_emitter_of_the_page_stops_when_nobody_answers(
+    nats_broker: EmbeddedBroker, emitter: list[str]
+) -> None:
+    code, out, err = asyncio.run(emit(emitter, nats_broker.url, HARMLESS))
+
+    assert (code, out) == (1, "")
+    assert err.startswith("no decision, so we stop: NoResponders")

@@ -1,0 +1,217 @@
+"""What docs/protocol.md lists is what the code knows, and its examples pass the code's checks."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, get_args
+
+import msgspec
+import pytest
+
+from hookbus import subjects
+from hookbus.catalog import Catalog
+from hookbus.config.settings import Settings, parse_settings
+from hookbus.manifest.announcement import from_document, parse_announcement
+from hookbus.manifest.hook import HookOptions
+from hookbus.models import Cause, Decision, FailureClass
+from hookbus.policy import Overrides, bind
+from hookbus.telemetry import COUNTERS
+from hookbus.wire.call import decode_call, decode_observed
+from hookbus.wire.decision import decode_decision, decode_refusal
+from hookbus.wire.event import decode_event
+from hookbus.wire.verdict import Answer, Dropped, Expected, Extend, verify_reply
+
+from .conftest import Page
+
+CALL_ID = "NIxwEl8D7kemir1sFuVyLA"
+EXPECTED = Expected("no-secrets", CALL_ID, attempt=1, max_bytes=1_000)
+DEVELOPMENT = parse_settings({"mode": "development"}, "the test")
+
+#: A value of each option that the page says is not there yet.
+WISHES: dict[str, Any] = {
+    "when": ["true"],
+    "writable": ["/text"],
+    "rewrites": ["/text"],
+    "disallow": "ignore",
+    "reinvoke": "if_needed",
+    "side_effects": "some",
+    "cache_ttl_ms": 1_000,
+    "cache_key": ["/text"],
+    "retry": 1,
+    "max_extension_ms": 100,
+    "mode": "shadow",
+}
+
+#: Replies that show what the page says about each failure of a plugin.
+FAILING_REPLIES: list[tuple[str, dict[str, Any]]] = [
+    ("service_error", {"verdict": "error"}),
+    ("overloaded", {"verdict": "error", "code": "overloaded"}),
+    ("malformed", {"v": 2, "verdict": "continue"}),
+    ("malformed", {}),
+    ("malformed", {"verdict": "intercept"}),
+    ("malformed", {"verdict": "intercept", "merge": {}, "data": {}}),
+    ("malformed", {"verdict": "continue", "patch": None}),
+    ("uid_mismatch", {"call": "another", "verdict": "continue"}),
+    ("uid_mismatch", {"attempt": None, "verdict": "continue"}),
+    ("uid_mismatch", {"attempt": 2, "verdict": "continue"}),
+    ("unknown_verdict", {"verdict": "perhaps"}),
+    ("reply_too_large", {"verdict": "continue", "warnings": ["w" * 1_000]}),
+]
+
+
+def words(rows: list[list[str]], column: int = 0) -> list[str]:
+    """Every word in backquotes of one column."""
+    return [word for row in rows for word in re.findall(r"`([^`]+)`", row[column])]
+
+
+def replied(members: dict[str, Any]) -> Answer | Extend | Dropped:
+    envelope = {"v": 1, "call": CALL_ID, "attempt": 1, "plugin": "no-secrets"}
+    return verify_reply(json.dumps(envelope | members).encode(), None, EXPECTED)
+
+
+def bind_problems(hook: dict[str, Any]) -> list[str]:
+    document = {"v": 1, "plugin": "p", "version": "1.0.0", "instance": "a", "hooks": [hook]}
+    bound = bind({"p": from_document(document, "p")}, DEVELOPMENT, Overrides())
+    return [problem.at for problem in bound.problems.get("p", ())]
+
+
+def test_the_subjects_of_the_page_are_those_of_the_code(page: Page) -> None:
+    assert words(page.rows("subject")) == [
+        subjects.emit("<principal>", "<type>"),
+        subjects.notify("<principal>", "<type>"),
+        subjects.call("<plugin>", "<hook>"),
+        subjects.announce("<plugin>"),
+        subjects.config("<plugin>"),
+        subjects.control("<principal>", "<operation>"),
+        subjects.decision("<outcome>", "<type>"),
+        subjects.observe("<type>"),
+    ]
+    assert f"`{subjects.NAME.pattern}`" in page.text
+
+
+def test_the_page_explains_every_member_of_a_decision(page: Page) -> None:
+    assert sorted(words(page.rows("member"))) == sorted(Decision.__struct_fields__)
+
+
+def test_the_page_explains_every_cause_of_a_block(page: Page) -> None:
+    assert sorted(words(page.rows("cause"))) == sorted(get_args(Cause))
+
+
+def test_the_page_explains_every_failure_of_a_plugin(page: Page) -> None:
+    assert sorted(words(page.rows("failure"))) == sorted(get_args(FailureClass))
+
+
+def test_the_page_explains_every_counter(page: Page) -> None:
+    assert sorted(words(page.rows("counter"))) == sorted(COUNTERS)
+
+
+def test_the_page_explains_every_option_of_a_hook_with_its_default(page: Page) -> None:
+    shown = {row[0].strip("`"): row[1].strip("`") for row in page.rows("option | default")}
+    not_yet = set(words(page.rows("option | will be"))) - {"mode"}
+
+    assert {*shown, *not_yet} == HookOptions.model_fields.keys()
+    for name in shown.keys() - {"type", "phase", "name"}:
+        assert shown[name] == str(HookOptions.model_fields[name].default), name
+
+
+def test_the_settings_of_the_page_have_these_defaults(page: Page) -> None:
+    defaults = Settings().model_dump()
+    defaults |= {f"patch.{name}": value for name, value in defaults["patch"].items()}
+
+    for name, shown, _ in page.rows("setting"):
+        assert float(shown) == defaults[name.strip("`")], name
+
+
+def test_every_option_that_is_not_there_yet_is_refused_by_name(page: Page) -> None:
+    assert set(words(page.rows("option | will be"))) == WISHES.keys()
+    hook = {"type": "message_received", "phase": "validate"}
+    assert bind_problems(hook) == []
+    for name, value in WISHES.items():
+        assert bind_problems({**hook, name: value}) == [f"hooks[0].{name}"]
+
+
+@pytest.mark.parametrize(("failure", "members"), FAILING_REPLIES)
+def test_a_reply_fails_as_the_page_says(failure: str, members: dict[str, Any]) -> None:
+    answer = replied(members)
+
+    assert isinstance(answer, Answer)
+    assert answer.failure == failure
+
+
+def test_a_block_blocks_whatever_else_is_in_the_message() -> None:
+    answer = replied({"verdict": "block", "patch": [], "data": 1, "warnings": "none"})
+
+    assert isinstance(answer, Answer)
+    assert answer.verdict == "block"
+
+
+def test_a_verdict_in_another_plugins_name_is_dropped() -> None:
+    assert replied({"plugin": "other", "verdict": "block"}) == Dropped("spoofed_reply")
+
+
+def test_service_error_headers_mean_a_failure() -> None:
+    answer = verify_reply(b"", {"Nats-Service-Error": "out of order"}, EXPECTED)
+
+    assert isinstance(answer, Answer)
+    assert answer.failure == "service_error"
+
+
+def test_the_payloads_of_the_page_fit_the_built_in_types(page: Page) -> None:
+    catalog = Catalog({})
+
+    shown = page.values("data")
+
+    assert sorted(value["type"] for value in shown) == sorted(type_.name for type_ in catalog)
+    for value in shown:
+        catalog.get(value["type"]).check(value["data"])
+
+
+def test_the_event_of_the_page_is_one_whole_event(page: Page) -> None:
+    event = page.value("event")
+
+    inbound = decode_event(json.dumps(event).encode(), None, "chat", "message_received")
+
+    # nothing in the example is an attribute that hookbus does not know
+    assert {name: getattr(inbound.event, name) for name in event} == event
+
+
+def test_every_message_of_the_page_has_all_members_and_no_other(page: Page) -> None:
+    call, decision, observed = page.value("call"), page.value("decision"), page.value("observed")
+
+    assert msgspec.to_builtins(decode_call(json.dumps(call).encode())) == call
+    assert msgspec.to_builtins(decode_decision(json.dumps(decision).encode())) == decision
+    assert msgspec.to_builtins(decode_observed(json.dumps(observed).encode())) == observed
+
+
+def test_the_announcement_of_the_page_says_nothing_twice(page: Page) -> None:
+    for label in ("announcement", "goodbye"):
+        shown = page.value(label)
+        announcement = parse_announcement(json.dumps(shown).encode(), "no-secrets")
+        assert announcement.to_document() == shown
+
+
+def test_the_verdicts_of_the_page_are_believed(page: Page) -> None:
+    answers = [
+        verify_reply(json.dumps(verdict).encode(), None, EXPECTED)
+        for verdict in page.values("verdicts")
+    ]
+
+    assert [(a.verdict, a.failure) for a in answers if isinstance(a, Answer)] == [
+        ("continue", None),
+        ("intercept", None),
+        ("intercept", None),
+        ("intercept", None),
+        ("block", None),
+        (None, "service_error"),
+        (None, "overloaded"),
+    ]
+
+
+def test_the_refusal_of_the_page_reads_as_one(page: Page) -> None:
+    headers, body = page.message("refusal")
+
+    refusal = decode_refusal(body, headers)
+
+    assert refusal is not None
+    assert (refusal.code, refusal.pointer) == ("schema", "/data/text")
