@@ -18,7 +18,8 @@ from hookbus.wire.decision import ErrorBody, encode_answer, encode_error
 
 POLL: Final = 0.02  # seconds between two questions to the dispatchers
 WINDOW: Final = 0.1  # seconds to collect answers
-REQUEST_TIMEOUT: Final = 5.0  # seconds
+REQUEST_TIMEOUT: Final = 5.0  # seconds, beside what the request itself may wait
+DEFAULT_WAIT_MS: Final = 5_000
 
 
 class Control:
@@ -82,7 +83,7 @@ class Control:
     async def _wait_generation(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
         """Return when every dispatcher that answers serves at least that generation (L03)."""
         wanted = _integer(request, "generation", 0)
-        timeout_ms = _integer(request, "timeout_ms", 5_000)
+        timeout_ms = _integer(request, "timeout_ms", DEFAULT_WAIT_MS)
         served: list[int] = []
         try:
             async with asyncio.timeout(timeout_ms / 1000):
@@ -113,7 +114,7 @@ async def request(
         ControlError: The registry refused it, or there is no registry.
         TransportError: It was not answered.
     """
-    timeout = REQUEST_TIMEOUT + members.get("timeout_ms", 0) / 1000
+    timeout = REQUEST_TIMEOUT + members.get("timeout_ms", DEFAULT_WAIT_MS) / 1000
     subject = subjects.control(principal, operation)
     body = msgspec.json.encode({"v": 1, **members})
     try:

@@ -152,7 +152,7 @@ class Block(_Verdict, frozen=True, kw_only=False):
 Verdict: TypeAlias = Continue | Intercept | Block
 
 
-class EventRef(msgspec.Struct, frozen=True):
+class EventRef(msgspec.Struct, frozen=True, gc=False):
     """Which event a decision is about."""
 
     id: str
@@ -160,7 +160,7 @@ class EventRef(msgspec.Struct, frozen=True):
     type: str
 
 
-class PluginRecord(msgspec.Struct, frozen=True, kw_only=True):
+class PluginRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one plugin did to one event.
 
     Attributes:
@@ -196,7 +196,7 @@ class PluginRecord(msgspec.Struct, frozen=True, kw_only=True):
     annotations: dict[str, str] = {}
 
 
-class OtherBlock(msgspec.Struct, frozen=True, kw_only=True):
+class OtherBlock(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A Block beside the primary one."""
 
     by: str | None

@@ -123,9 +123,10 @@ class Registry:
         """Undo :meth:`remove`."""
         async with self._changing:
             state = await self._load()
-            if plugin not in state.overrides.removed and plugin not in state.announced:
+            removed_before = state.overrides.removed
+            if plugin not in {*removed_before, *state.announced, *self._settings.plugins}:
                 raise _unknown(plugin, state)
-            removed = {k: v for k, v in state.overrides.removed.items() if k != plugin}
+            removed = {k: v for k, v in removed_before.items() if k != plugin}
             return await self._override(msgspec.structs.replace(state.overrides, removed=removed))
 
     def plugin_config(self, plugin: str) -> dict[str, Any]:

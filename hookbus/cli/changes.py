@@ -24,6 +24,8 @@ MAX_COMPARED: Final = (
     250_000  # pairs of words; beyond, all between the first and last change is one
 )
 
+#: a word with a blank beside it
+_SENTENCE: Final = re.compile(r"\w\W*\s|\s\W*\w")
 _WORDS: Final = re.compile(r"\w+|\s+|.", re.DOTALL)
 
 
@@ -107,11 +109,11 @@ def _piece(old: Iterable[str], new: Iterable[str]) -> Piece:
 
 
 def _without_islands(pieces: list[Piece]) -> Iterator[Piece]:
-    """Join changes that only a bit of punctuation keeps apart: its match is chance."""
+    """Join changes that only blanks, punctuation or a part of a word keep apart: it is chance."""
     held: Piece | None = None
     for index, piece in enumerate(pieces):
         between = 0 < index < len(pieces) - 1
-        is_island = piece.is_same and between and not re.search(r"\w", piece.before)
+        is_island = piece.is_same and between and not _SENTENCE.search(piece.before)
         if held is not None and (is_island or not piece.is_same):
             held = Piece(held.before + piece.before, held.after + piece.after)
         elif piece.is_same:
@@ -126,7 +128,7 @@ def _without_islands(pieces: list[Piece]) -> Iterator[Piece]:
 
 
 def _line(sign: str, colour: str, pieces: list[Piece]) -> Text:
-    line = Text(f"{sign} ", style=colour)
+    line = Text.assemble((f"{sign} ", colour))
     is_removed = sign == "-"
     is_long = max(sum(len(p.before) for p in pieces), sum(len(p.after) for p in pieces)) > MAX_TEXT
     for index, piece in enumerate(pieces):

@@ -67,7 +67,7 @@ def _perform(stage: Stage, pause: float) -> Tally:
         with bus:
             stage.started(bus.pids)
             tally = run(_play(bus.nats_url, conversation, stage, pause))
-    stage.ended(tally)
+            stage.ended(tally)
     return tally
 
 

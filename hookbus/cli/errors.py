@@ -6,11 +6,8 @@ import sys
 from typing import Final, NoReturn
 
 from hookbus.errors import (
-    BrokerError,
     ControlError,
     HookbusError,
-    InvalidEvent,
-    SettingsError,
     TransportError,
     Unavailable,
 )
@@ -34,17 +31,15 @@ class NotReady(HookbusError):
 def exit_code(error: HookbusError) -> int:
     """Tell how the process ends because of *error*."""
     match error:
-        case UsageError() | SettingsError() | BrokerError() | InvalidEvent():
-            return USAGE
+        case NotReady():
+            return FOUND
         case ControlError(code="no_registry"):
             return UNDECIDED
         case ControlError(code="timeout" | "failed"):
             return FOUND
-        case ControlError():
-            return USAGE
         case Unavailable() | TransportError():
             return UNDECIDED
-    return FOUND
+    return USAGE
 
 
 def fail(message: str, code: int) -> NoReturn:

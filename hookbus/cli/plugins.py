@@ -101,10 +101,10 @@ def _show(listed: dict[str, Any], console: Console) -> None:
         )
         return
     table = Table(box=None, pad_edge=False, header_style=QUIET)
-    for heading, ratio in (("plugin", 3), ("version", None), ("hook", 3), ("type", 3)):
-        table.add_column(heading, ratio=ratio, overflow="fold")
-    for heading in ("phase", "prio", "mode", "up"):
-        table.add_column(heading, justify="right" if heading in ("prio", "up") else "left")
+    for heading in ("plugin and hooks", "type"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("phase", "priority", "mode", "up"):
+        table.add_column(heading, justify="right" if heading in ("priority", "up") else "left")
     for plugin in listed["plugins"]:
         _add_rows(table, plugin)
     console.print(table)
@@ -115,22 +115,18 @@ def _show(listed: dict[str, Any], console: Console) -> None:
 
 def _add_rows(table: Table, plugin: dict[str, Any]) -> None:
     is_absent = plugin["state"] == "bound" and not plugin["replicas"]
-    up = Text(str(len(plugin["replicas"])), "bold red" if is_absent else "green")
     name = Text(clean(plugin["plugin"]), "bold red" if is_absent else "bold")
-    version = clean(plugin["version"] or "?")
-    if not plugin["hooks"]:
-        table.add_row(name, version, Text(plugin["state"], "yellow"), "", "", "", "", up)
-    for index, hook in enumerate(plugin["hooks"]):
-        first = index == 0
+    name.append(f" {clean(plugin['version'] or '?')}", style=QUIET)
+    state = Text("" if plugin["state"] == "bound" else plugin["state"], "yellow")
+    up = Text(str(len(plugin["replicas"])), "bold red" if is_absent else "green")
+    table.add_row(name, state, "", "", "", up)
+    for hook in plugin["hooks"]:
         table.add_row(
-            name if first else "",
-            version if first else "",
-            clean(hook["name"]),
+            f"  {clean(hook['name'])}",
             clean(hook["type"]),
             hook["phase"],
             str(hook["priority"]),
             Text(hook["mode"], "" if hook["mode"] == "enforce" else "yellow"),
-            up if first else "",
         )
 
 
@@ -138,10 +134,8 @@ def _advice(plugin: dict[str, Any]) -> Text | None:
     """Say what to do about a plugin that is not as it should be."""
     name = clean(plugin["plugin"])
     if plugin["state"] != "bound":
-        why = clean(plugin["problem"] or "it waits to be approved")
-        return Text.assemble(
-            (name, "bold yellow"), f" is not asked: {why}; see 'hookbus plugins approve {name}'"
-        )
+        why = clean(plugin["problem"] or "nothing in the settings binds it")
+        return Text.assemble((name, "bold yellow"), f" is not asked: {why}")
     if not plugin["replicas"]:
         return Text.assemble(
             (name, "bold red"),

@@ -84,19 +84,14 @@ class TerminalStage:
         return self._console.status("starting a broker, the bus and three plugins")
 
     def started(self, pids: Mapping[str, int]) -> None:
-        title = Text.assemble(("hookbus demo", "bold"), "  a conversation goes over the bus")
-        processes = Text(" · ", style=QUIET).join(
-            Text.assemble(f"{shorten(name, 40)} ", (str(pid), QUIET)) for name, pid in pids.items()
+        self._console.print(
+            Text.assemble(("hookbus demo", "bold"), ("  each of these is a process", QUIET))
         )
-        self._console.print(title)
-        self._console.print(Text.assemble(("its processes: ", QUIET), processes))
+        for line in _packed(pids, self._console.width):
+            self._console.print(line)
         if self._console.is_terminal and (victim := pids.get("redact-secrets")):
-            self._console.print(
-                Text(
-                    f"try in another terminal: kill -9 {victim}, and see what the bus decides then",
-                    style=QUIET,
-                )
-            )
+            advice = f"try in another terminal: kill -9 {victim}, and see what is decided then"
+            self._console.print(Text(advice, QUIET))
 
     def decided(self, line: Line, decision: Decision, tally: Tally) -> None:
         if line.thread != self._thread:
@@ -123,6 +118,16 @@ class TerminalStage:
             self._console.print(Text(f"  … and {len(tally.misses) - MISSES_SHOWN} more", QUIET))
 
 
+def _packed(pids: Mapping[str, int], width: int) -> list[Text]:
+    lines = [Text()]
+    for name, pid in pids.items():
+        process = Text.assemble(f"{shorten(name, 40)} ", (str(pid), QUIET))
+        if lines[-1] and lines[-1].cell_len + process.cell_len + 3 > width:
+            lines.append(Text())
+        lines[-1].append("   " if lines[-1] else "").append_text(process)
+    return lines
+
+
 def _outcomes(tally: Tally) -> Text:
     line = Text(f"{tally.events} events")
     for outcome, (sign, style) in BADGES.items():
@@ -131,7 +136,7 @@ def _outcomes(tally: Tally) -> Text:
 
 
 def _plugins(tally: Tally) -> Table:
-    table = Table(box=None, padding=(0, 3, 0, 0), header_style=QUIET)
+    table = Table(box=None, padding=(0, 0, 0, 3), pad_edge=False, header_style=QUIET)
     table.add_column("plugin")
     for heading in ("asked", "intercepted", "blocked", "failed", "p50 ms", "p99 ms"):
         table.add_column(heading, justify="right", no_wrap=True)

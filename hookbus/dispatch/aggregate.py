@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -17,8 +17,7 @@ from hookbus.wire.event import Inbound, trace_of
 from hookbus.wire.verdict import Answer
 
 
-@dataclass(frozen=True, slots=True)
-class Objection:
+class Objection(msgspec.Struct, frozen=True, gc=False):
     """A reason to block; *by* is None where no single plugin is it."""
 
     by: str | None
@@ -28,8 +27,7 @@ class Objection:
     message: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True, gc=False):
     """What one hook came to.
 
     Attributes:
@@ -54,7 +52,7 @@ class Asked:
 
     def noted(self, note: dict[str, Any]) -> Asked:
         """The same with one more note."""
-        return replace(self, notes=(*self.notes, note))
+        return msgspec.structs.replace(self, notes=(*self.notes, note))
 
 
 @dataclass(slots=True)

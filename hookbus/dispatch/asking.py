@@ -7,8 +7,9 @@ plugin's permissions) stands here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, Final, TypeAlias
+
+from msgspec import structs
 
 from hookbus.dispatch.aggregate import Asked, Objection
 from hookbus.dispatch.breaker import Breakers
@@ -138,15 +139,15 @@ def _checked(asked: Asked, wish: tuple[str, Any], payload: Payload, limits: Limi
     binding = asked.binding
     if binding.phase == "validate":
         answer = failure("phase_violation", "a validate hook may not intercept")
-        return replace(asked, answer=answer)
+        return structs.replace(asked, answer=answer)
     try:
         done = change(payload, binding, wish, limits)
     except BadPatch as e:
-        return replace(asked, answer=failure("bad_patch", str(e)))
+        return structs.replace(asked, answer=failure("bad_patch", str(e)))
     except ForbiddenWrite as e:
-        return replace(asked, answer=failure("forbidden_write", str(e)))
+        return structs.replace(asked, answer=failure("forbidden_write", str(e)))
     notes = tuple({"kind": "disallowed_op", "path": path} for path in done.dropped)
-    return replace(asked, change=done, notes=asked.notes + notes)
+    return structs.replace(asked, change=done, notes=asked.notes + notes)
 
 
 def _unsupported(binding: Binding, round_: int) -> Asked:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from hookbus import patches
 from hookbus.snapshot import Binding
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(msgspec.Struct, frozen=True, gc=False):
     """*winner* wrote over what *loser* had written at *path*."""
 
     path: str
@@ -18,8 +19,7 @@ class Conflict:
     winner: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Write:
+class _Write(msgspec.Struct, frozen=True, gc=False):
     pointer: str
     plugin: str
     after: Any

@@ -5,8 +5,9 @@ All times are seconds on the caller's monotonic clock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from hookbus.catalog import TypeSettings
 from hookbus.snapshot import Limits
@@ -16,8 +17,7 @@ MIN_RETURN_MARGIN: Final = 0.005  # seconds
 MAX_RETURN_MARGIN: Final = 0.050  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(msgspec.Struct, frozen=True, gc=False):
     """What one call may take.
 
     Attributes:

@@ -33,7 +33,7 @@ from hookbus.wire.decision import encode_decision, encode_record
 from hookbus.wire.event import Inbound
 
 
-class Decided(msgspec.Struct, frozen=True):
+class Decided(msgspec.Struct, frozen=True, gc=False):
     """A decision and how it was recorded: without its data, and without secrets."""
 
     decision: Decision

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -14,8 +13,8 @@ from hookbus import subjects
 from hookbus.dispatch.aggregate import Ledger, Objection, combine
 from hookbus.dispatch.chain import with_chain
 from hookbus.dispatch.deadline import budget_of, event_timeout
-from hookbus.dispatch.dispatcher import Decided, Dispatcher
-from hookbus.dispatch.once import Entry, Key, Once
+from hookbus.dispatch.dispatcher import Dispatcher
+from hookbus.dispatch.once import Kept, Key, Once
 from hookbus.dispatch.payload import digest_of
 from hookbus.dispatch.task import Task, task_of
 from hookbus.errors import InvalidEvent, TransportError
@@ -36,8 +35,7 @@ STORE_TIMEOUT: Final = 2.0  # seconds to wait for the stream's acknowledgement o
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """A message with a checked event in it. *received* is on the dispatcher's clock."""
 
     inbound: Inbound
@@ -138,12 +136,12 @@ class Ingress:
     async def _decide(self, arrival: Arrival) -> None:
         stopped = self._over_limit(arrival)
         if stopped is not None:
-            decided = await self._blocked(arrival, stopped)
+            reply = await self._blocked(arrival, stopped)
         else:
-            decided = await self._dispatched(arrival)
-        await self._publish(arrival.reply, decided.reply())
+            reply = await self._dispatched(arrival)
+        await self._publish(arrival.reply, reply)
 
-    async def _dispatched(self, arrival: Arrival) -> Decided:
+    async def _dispatched(self, arrival: Arrival) -> bytes:
         snapshot = self._snapshot or await self._first_snapshot(arrival)
         if snapshot is None:
             self._counters.count("not_ready")
@@ -156,36 +154,38 @@ class Ingress:
         inbound = with_chain(arrival.inbound, snapshot)
         task = task_of(inbound, snapshot, self._new_id(), arrival.received, timeout)
         if not snapshot.limits.idempotency:
-            return await self._dispatcher.dispatch(task)
+            return (await self._dispatcher.dispatch(task)).reply()
         return await self._once_per_event(arrival, task)
 
-    async def _once_per_event(self, arrival: Arrival, task: Task) -> Decided:
+    async def _once_per_event(self, arrival: Arrival, task: Task) -> bytes:
         """R26: a repeated event gets the decision of the first, one in flight included."""
         event = task.inbound.event
         key = (task.inbound.principal, event.source, event.id, task.inbound.dry_run)
         digest = digest_of([event.type, event.subject, event.data])
-        entry = self._once.find(key, self._loop.time())
-        if entry is None:
-            return await self._first(key, self._once.open(key, digest), task)
-        if entry.digest != digest:
+        known = self._once.find(key, self._loop.time())
+        if known is None:
+            self._once.open(key, digest)
+            return await self._first(key, task)
+        if known.digest != digest:
             self._counters.count("id_reuse")
             reason = f"id_reuse: event {event.id!r} of {event.source!r} came with other content"
             return await self._blocked(arrival, Objection(None, "config", "id_reuse", reason))
         self._counters.count("repeated_events")
-        if entry.decided is not None:
-            return entry.decided
-        waiting: asyncio.Future[Decided] = self._loop.create_future()
-        entry.waiting.append(waiting)
+        if isinstance(known, Kept):
+            return known.reply
+        waiting: asyncio.Future[bytes] = self._loop.create_future()
+        known.waiting.append(waiting)
         return await waiting
 
-    async def _first(self, key: Key, entry: Entry, task: Task) -> Decided:
+    async def _first(self, key: Key, task: Task) -> bytes:
         try:
             decided = await self._dispatcher.dispatch(task)
         except BaseException:
-            self._once.fail(key, entry)
+            self._once.fail(key)
             raise
-        self._once.close(key, entry, decided, self._loop.time())
-        return decided
+        reply = decided.reply()
+        self._once.close(key, decided, reply, self._loop.time())
+        return reply
 
     def _over_limit(self, arrival: Arrival) -> Objection | None:
         limits = self._snapshot.limits if self._snapshot else Limits()
@@ -239,11 +239,12 @@ class Ingress:
         stored = isinstance(answer, dict) and "seq" in answer
         return None if stored else f"not stored: the stream answered {answer!r}"
 
-    async def _blocked(self, arrival: Arrival, objection: Objection) -> Decided:
+    async def _blocked(self, arrival: Arrival, objection: Objection) -> bytes:
         """Decide without asking anybody."""
         ledger = Ledger(objections=[objection])
         decision = combine(arrival.inbound, self.generation, self._new_id(), ledger)
-        return await self._dispatcher.hand_over(arrival.inbound, decision, arrival.received)
+        decided = await self._dispatcher.hand_over(arrival.inbound, decision, arrival.received)
+        return decided.reply()
 
     async def _refuse(self, reply: str, error: ErrorBody) -> None:
         self._counters.count("refused")

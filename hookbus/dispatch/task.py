@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from hookbus.dispatch.deadline import budget_of
 from hookbus.snapshot import Snapshot
@@ -10,8 +10,7 @@ from hookbus.wire.call import CallTail, trace_member
 from hookbus.wire.event import Inbound, trace_of
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(msgspec.Struct, frozen=True, gc=False):
     """One event, the one generation it is decided under (R16), and its time.
 
     Attributes:

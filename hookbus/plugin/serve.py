@@ -21,7 +21,9 @@ from hookbus.wire.call import decode_call, decode_observed
 
 ANNOUNCE_TIMEOUT: Final = 2.0  # seconds to wait for the registry's answer
 GOODBYE_TIMEOUT: Final = 2.0  # seconds
-BACK_OFF: Final = (0.25, 0.5, 1.0, 2.0, 5.0)  # seconds between announcements; the last repeats
+#: Seconds between announcements; the last repeats. Short at first: a bus starts all at once, and
+#: its registry takes longer than a plugin.
+BACK_OFF: Final = (0.1, 0.1, 0.1, 0.1, 0.2, 0.2, 0.2, 0.4, 0.4, 0.8, 1.0, 2.0, 5.0)
 
 OBSERVER_BACK_OFF: Final = (1.0, 5.0, 30.0, 120.0)  # seconds until an observed message comes again
 OBSERVER_TIMEOUT: Final = 300.0  # seconds after which an observer's handler is stopped

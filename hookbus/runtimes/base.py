@@ -12,7 +12,7 @@ from hookbus.wire.call import CallTail
 from hookbus.wire.verdict import Answer
 
 
-class Question(msgspec.Struct, frozen=True):
+class Question(msgspec.Struct, frozen=True, gc=False):
     """One call to make.
 
     Attributes:
@@ -28,7 +28,7 @@ class Question(msgspec.Struct, frozen=True):
     cap: float
 
 
-class Reply(msgspec.Struct, frozen=True):
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """What came of one question.
 
     Attributes:

@@ -12,7 +12,7 @@ import asyncio
 import base64
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -46,9 +46,12 @@ _RETRIED: Final[frozenset[FailureClass | None]] = frozenset(
 )
 
 
-def new_call_id() -> str:
-    """Return 22 characters that nobody can guess; ``nats.nuid`` is a counter."""
-    return base64.urlsafe_b64encode(os.urandom(16))[:22].decode()
+def call_ids() -> Iterator[str]:
+    """Yield 22 characters at a time that nobody can guess; ``nats.nuid`` is a counter."""
+    while True:
+        random = os.urandom(16 * 64)  # one system call for many
+        for start in range(0, len(random), 16):
+            yield base64.urlsafe_b64encode(random[start : start + 16])[:22].decode()
 
 
 class _Stage:
@@ -101,6 +104,7 @@ class Remote:
         self._transport = transport
         self._prefix = subjects.reply_prefix(dispatcher)
         self._counters = counters
+        self._ids = call_ids()
         self._calls: dict[str, _Call] = {}
         self._finished: dict[str, str] = {}  # call id -> what a further reply to it is
         self._order: deque[tuple[float, str]] = deque()
@@ -140,7 +144,7 @@ class Remote:
         return [reply for reply in stage.replies if reply is not None]
 
     async def _start(self, stage: _Stage, index: int, question: Question, sent: float) -> None:
-        binding, call_id = question.binding, new_call_id()
+        binding, call_id = question.binding, next(self._ids)
         expected = Expected(binding.plugin, call_id, 1, binding.max_reply_bytes)
         call = _Call(stage, index, question, expected, sent)
         self._calls[call_id] = call

@@ -15,7 +15,7 @@ _CALL: Final = (
 _encode = msgspec.json.Encoder().encode
 
 
-class Call(msgspec.Struct, frozen=True, kw_only=True):
+class Call(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A call as the plugin's side decodes it.
 
     Attributes:
@@ -35,7 +35,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str | None = None
 
 
-class Observed(msgspec.Struct, frozen=True, kw_only=True):
+class Observed(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """An observer's message as the plugin's side decodes it; *decision* has no data."""
 
     v: int
@@ -71,7 +71,7 @@ def encode_call(
     )
 
 
-class CallTail(msgspec.Struct, frozen=True):
+class CallTail(msgspec.Struct, frozen=True, gc=False):
     """The part of a call that is the same for every plugin of one stage."""
 
     generation: int

@@ -22,7 +22,7 @@ def encode_record(decision: Decision) -> bytes:
     return encode_decision(decision)
 
 
-class ErrorBody(msgspec.Struct, frozen=True):
+class ErrorBody(msgspec.Struct, frozen=True, gc=False):
     """Why nothing was decided, or why an operator's request was refused."""
 
     code: str
@@ -30,7 +30,7 @@ class ErrorBody(msgspec.Struct, frozen=True):
     pointer: str = ""
 
 
-class _Refusal(msgspec.Struct, frozen=True):
+class _Refusal(msgspec.Struct, frozen=True, gc=False):
     v: int
     error: ErrorBody
 

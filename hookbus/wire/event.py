@@ -27,7 +27,7 @@ _PATH: Final = re.compile(r" - at `\$([^`]*)`$")
 _FIELD: Final = re.compile(r"field `([^`]*)`")
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The attributes that hookbus knows, and the decoded data."""
 
     specversion: str
@@ -47,7 +47,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     data: Any = None
 
 
-class Inbound(msgspec.Struct, frozen=True):
+class Inbound(msgspec.Struct, frozen=True, gc=False):
     """A checked event and how it came in.
 
     Attributes:

@@ -27,7 +27,7 @@ ERROR_CODE_HEADER: Final = "Nats-Service-Error-Code"
 STATUS_HEADER: Final = "Status"
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class Answer(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One plugin's final answer: a verdict, or the class of its failure.
 
     Attributes:
@@ -46,19 +46,19 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     annotations: dict[str, str] = {}
 
 
-class Extend(msgspec.Struct, frozen=True):
+class Extend(msgspec.Struct, frozen=True, gc=False):
     """Not an answer yet: the plugin asks for more time."""
 
     extend_ms: int
 
 
-class Dropped(msgspec.Struct, frozen=True):
+class Dropped(msgspec.Struct, frozen=True, gc=False):
     """Not this call's answer; *counter* says what was counted."""
 
     counter: str
 
 
-class Expected(msgspec.Struct, frozen=True):
+class Expected(msgspec.Struct, frozen=True, gc=False):
     """What a reply must name to be believed."""
 
     plugin: str
@@ -67,7 +67,7 @@ class Expected(msgspec.Struct, frozen=True):
     max_bytes: int
 
 
-class _Reply(msgspec.Struct, frozen=True):
+class _Reply(msgspec.Struct, frozen=True, gc=False):
     v: int
     call: str
     plugin: str
@@ -221,7 +221,7 @@ def _lenient(body: bytes, expected: Expected, problem: str) -> Answer | Extend |
     return _identity(reply, expected) or _with_details(reply)
 
 
-class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Reply(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A verdict as the plugin's side encodes it."""
 
     v: int

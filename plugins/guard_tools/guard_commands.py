@@ -47,20 +47,14 @@ def dangerous(run: Run, denied: Iterable[str] = ()) -> str | None:
 
 
 def _network_into_shell(run: Run) -> str | None:
-    sources = [command for stage in run[:-1] for command in stage]
-    for index, stage in enumerate(run):
-        for command in stage:
-            before = [c.program for earlier in run[:index] for c in earlier]
-            fetched = next((p for p in before if p in _FETCHERS), None)
-            decoded = next((c for c in sources if _decodes(c)), None)
-            if index and (fetched or decoded) and _runs_input(command):
-                source = fetched or (decoded.program if decoded else "")
-                return f"pipe_to_shell: {source} | {command.program}"
+    source: str | None = None
+    for stage in run:
+        shell = next((command.program for command in stage if _runs_input(command)), None)
+        if source and shell:
+            return f"pipe_to_shell: {source} | {shell}"
+        own = (c.program for c in stage if c.program in _FETCHERS or c.program in _DECODERS)
+        source = source or next(own, None)
     return None
-
-
-def _decodes(command: Command) -> bool:
-    return command.program in _DECODERS
 
 
 def _runs_input(command: Command) -> bool:

@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from urllib.parse import unquote
 
 #: ``~`` is anybody's home, ``**`` any number of folders; a match forbids what is below, too.
@@ -48,6 +49,10 @@ CREDENTIALS = (
 #: names of files that look like the ones above and hold no secret.
 HARMLESS = ("*.pub", ".env.example", ".env.sample", ".env.template", ".env.dist")
 
+#: characters of a path and of a name in it, beyond which no system opens it.
+MAX_PATH = 4096
+MAX_NAME = 256
+
 _HOMES = re.compile(r"(?:/home/[^/]+|/users/[^/]+|/root|~[\w.-]*|\$\{?home\}?)(?=/|$)")
 _PROCESS_ROOT = re.compile(r"/proc/(?:self|thread-self|\d+|\$\w*)/(?:root|cwd)(?=/|$)")
 _GLOB = re.compile(r"[*?\[]")
@@ -75,35 +80,50 @@ def normalise(path: str) -> str:
 
 def forbidden(path: str, patterns: Iterable[str], allowed: Iterable[str] = ()) -> str | None:
     """Return the pattern that forbids *path*, None when it may be used."""
-    parts = normalise(path).split("/")
-    if any(fnmatchcase(parts[-1], name) for name in HARMLESS):
+    place = normalise(path)
+    parts = place.split("/")
+    if len(place) > MAX_PATH or any(fnmatchcase(parts[-1], name) for name in HARMLESS):
         return None
-    if any(_matches(_pattern(pattern), parts) for pattern in allowed):
+    if any(_matches(pattern, parts) for pattern in allowed):
         return None
-    return next((p for p in patterns if _matches(_pattern(p), parts)), None)
+    return next((pattern for pattern in patterns if _matches(pattern, parts)), None)
 
 
-def _pattern(pattern: str) -> list[str]:
-    return (pattern if pattern.startswith("**") else normalise(pattern)).lower().split("/")
-
-
-def _matches(pattern: list[str], parts: list[str]) -> bool:
+def _matches(pattern: str, parts: list[str]) -> bool:
     """Tell whether *pattern* matches *parts*, or a folder above them."""
-    if pattern[0] == "**":
-        rest = pattern[1:]
-        return any(_matches(rest, parts[start:]) for start in range(len(parts)))
-    if len(parts) < len(pattern) or not all(map(_same, pattern, parts)):
+    expected = _expected(pattern)
+    if expected[0] != "**":
+        return _matches_at(expected, parts, 0)
+    rest = expected[1:]
+    return any(_matches_at(rest, parts, start) for start in range(len(parts) - len(rest) + 1))
+
+
+@lru_cache(maxsize=1024)
+def _expected(pattern: str) -> tuple[str, ...]:
+    text = pattern.lower() if pattern.startswith("**") else normalise(pattern)
+    return tuple(text.split("/"))
+
+
+def _matches_at(expected: tuple[str, ...], parts: list[str], start: int) -> bool:
+    last = start + len(expected) - 1
+    if last >= len(parts) or not all(
+        _same(part, parts[start + index]) for index, part in enumerate(expected)
+    ):
         return False
     # a glob in the path itself, /???/sh?dow: with two letters of its own it means this file
-    last = parts[len(pattern) - 1]
-    return not _GLOB.search(last) or len(re.sub(r"\[[^\]]*\]|[*?]", "", last)) >= 2
+    own = parts[last]
+    return not _GLOB.search(own) or len(re.sub(r"\[[^\]]*\]|[*?]", "", own)) >= 2
 
 
 def _same(expected: str, part: str) -> bool:
-    if fnmatchcase(part, expected):
+    if expected == part:
         return True
+    if "*" in expected and fnmatchcase(part, expected):
+        return True
+    if not _GLOB.search(part):
+        return False
     hides = expected.startswith(".") and part.startswith(("*", "?"))  # * leaves dot files out
-    return not hides and bool(_GLOB.search(part)) and fnmatchcase(expected, part)
+    return not hides and len(part) < MAX_NAME and fnmatchcase(expected, part)
 
 
 def is_inside(path: str, folder: str) -> bool:

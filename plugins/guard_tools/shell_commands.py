@@ -20,9 +20,9 @@ from shell_wrappers import (
 #: scripts in scripts (sh -c, eval, substitutions) that are followed.
 MAX_SCRIPTS = 8
 #: characters that are read and expanded for one text, nested scripts included.
-MAX_CHARACTERS = 512 * 1024
+MAX_CHARACTERS = 256 * 1024
 #: commands that one text may come to.
-MAX_RUNS = 2_000
+MAX_COMMANDS = 4_000
 #: what echo and printf do not print as it stands.
 _ECHO_FORMAT = re.compile(r"-[neE]+|--|(?:%[sb](?:\\n)?)+")
 _WRITES = frozenset({">", ">>", ">|", "&>", "&>>", ">&", "<>"})
@@ -88,6 +88,7 @@ class _Reader:
     def __init__(self) -> None:
         self.found: list[Run] = []
         self.scope: dict[str, tuple[str, ...]] = {}
+        self.commands = 0
         self.characters = 0  # read so far: eval "$a" eval "$a" … must not take for ever
 
     def read(self, source: str, scope: dict[str, tuple[str, ...]], depth: int) -> list[Run]:
@@ -103,8 +104,6 @@ class _Reader:
     def pipelines(self, pipelines: tuple[Pipeline, ...], depth: int) -> list[Run]:
         own = [self.pipeline(pipeline, depth) for pipeline in pipelines]
         self.found += own
-        if len(self.found) > MAX_RUNS:
-            raise Unparsable(f"more than {MAX_RUNS} commands")
         return own
 
     def pipeline(self, pipeline: Pipeline, depth: int) -> Run:
@@ -166,6 +165,9 @@ class _Reader:
 
     def unwrap(self, command: Command, piped: str | None, depth: int) -> list[Command]:
         """Return *command* and what it runs, the wrappers first."""
+        self.commands += 1
+        if self.commands > MAX_COMMANDS:
+            raise Unparsable(f"more than {MAX_COMMANDS} commands")
         if not command.fields:
             return [command]
         if depth > 2 * MAX_SCRIPTS:

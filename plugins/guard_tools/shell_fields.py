@@ -43,12 +43,15 @@ def expand(words: Iterable[Word], scope: Scope, evaluate: Evaluate) -> tuple[Fie
     Raises:
         Unparsable: If that is more than MAX_EXPANSION characters: ``a=$a$a; a=$a$a; …``
     """
-    return tuple(
-        Field(text, field.runs)
-        for word in words
-        for field in _fields(word, scope, evaluate)
-        for text in _braces(field.text, word)
-    )
+    found: list[Field] = []
+    size = 0
+    for word in words:
+        fields = _fields(word, scope, evaluate)
+        found += (Field(text, field.runs) for field in fields for text in _braces(field.text, word))
+        size += sum(len(field.text) + 1 for field in fields)
+        if size > MAX_EXPANSION:
+            raise Unparsable(f"words that expand to more than {MAX_EXPANSION} characters")
+    return tuple(found)
 
 
 def _fields(word: Word, scope: Scope, evaluate: Evaluate) -> list[Field]:

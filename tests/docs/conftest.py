@@ -66,9 +66,9 @@ class Page:
         return headers, body.strip().encode()
 
     def rows(self, heading: str) -> list[list[str]]:
-        """The cells of the first table whose head begins with *heading*, without head and line."""
+        """The cells of the first table whose head begins with *heading*, without the head."""
         table = self.text[self.text.index(f"| {heading} |") :].split("\n\n", 1)[0]
-        return [[cell.strip() for cell in row.split(" | ")] for row in _ROW.findall(table)[2:]]
+        return [[cell.strip() for cell in row.split(" | ")] for row in _ROW.findall(table)[1:]]
 
 
 def read_page() -> Page:

@@ -8,13 +8,13 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from hookbus import control, observers, subjects
+from hookbus import control, observers, presence, subjects
 from hookbus.config.settings import parse_settings
 from hookbus.control import Control
 from hookbus.dispatch.role import DispatcherRole
 from hookbus.emitter import Emitter
 from hookbus.message import Message
-from hookbus.models import Decision
+from hookbus.models import Continue, Decision, HookEvent
 from hookbus.plugin import Plugin, PluginServer
 from hookbus.registry import Registry
 from hookbus.snapshot import Binding
@@ -38,6 +38,7 @@ class Bus:
         self._connections: list[Transport] = []
         self._closing: list[Callable[[], Awaitable[None]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._served_over: dict[PluginServer, Transport] = {}
         self._begun: list[asyncio.Task[Any]] = []
 
     async def __aenter__(self) -> Self:
@@ -145,12 +146,17 @@ class Bus:
 
     async def serve(self, plugin: Plugin, *, can_cut: bool = False) -> PluginServer:
         """Serve a plugin of the SDK and wait until it is bound."""
-        server = PluginServer(plugin, await self.connect(plugin.name, can_cut=can_cut))
+        transport = await self.connect(plugin.name, can_cut=can_cut)
+        server = PluginServer(plugin, transport)
+        self._served_over[server] = transport
         await server.start()
         self._closing.append(server.stop)
         await server.announced()
         await self.served()
         return server
+
+    def connection_of(self, server: PluginServer) -> Transport:
+        return self._served_over[server]
 
     async def served(self) -> int:
         """Wait until every dispatcher uses the newest generation; return it."""
@@ -174,6 +180,11 @@ class Bus:
         """Emit with a timeout for the bus, and wait longer than that: real machines are slow."""
         patient = Emitter(self.transport, source="/test", timeout=None)
         return await patient.emit("message_received", HI, hbtimeoutms=timeout_ms)
+
+    async def emit_as(self, principal: str, data: Any) -> Decision:
+        """Emit under a name, as a plugin does that emits events itself."""
+        emitter = Emitter(self.transport, source="/test", principal=principal, timeout=TIMEOUT)
+        return await emitter.emit("message_received", data)
 
     async def timed(self, work: Awaitable[T]) -> tuple[T, float]:
         """Await *work*; return its result and the seconds that it took."""
@@ -210,6 +221,10 @@ class Bus:
     async def control(self, operation: str, **members: Any) -> dict[str, Any]:
         return await control.request(self.transport, "ops", operation, **members)
 
+    async def ask(self, verb: str, service: str) -> list[dict[str, Any]]:
+        """Ask who is there, through the Service API."""
+        return await presence.ask(self.transport, verb, service, window=0.1)
+
     async def stored(self, stream: str) -> list[tuple[str, dict[str, Any]]]:
         """Read subject and content of everything that the dispatcher has sent to *stream*."""
         # behind the rest on the same connection, so that all of it is stored
@@ -219,6 +234,10 @@ class Bus:
         while message := await self.streams.read(stream, len(messages) + 1):
             messages.append((message.subject, msgspec.json.decode(message.data)))
         return [message for message in messages if message[0] != marker]
+
+    async def forget_stream(self, name: str) -> None:
+        """Take a stream away, as an operator's mistake would."""
+        await self.engine.forget_stream(self.registry_transport, name)
 
     def about(self, seconds: float) -> object:
         """What a measured duration must equal: exact in memory, with air on the real server."""
@@ -238,6 +257,17 @@ class Bus:
         self, answer: Callable[[Message], Coroutine[Any, Any, None]]
     ) -> Callable[[Message], None]:
         return lambda message: self._tasks.add(asyncio.ensure_future(answer(message)))
+
+
+def calm_plugin(name: str) -> Plugin:
+    """A plugin of the SDK that objects to nothing."""
+    plugin = Plugin(name, version="1.0.0")
+
+    @plugin.hook("message_received", phase="validate", name="hook", timeout_ms=1_000)
+    async def continue_(event: HookEvent[Any]) -> Continue:
+        return Continue()
+
+    return plugin
 
 
 def _consumers_on(streams: Streams) -> Callable[[tuple[Binding, ...]], Awaitable[None]]:

@@ -54,6 +54,8 @@ class Engine(Protocol):
 
     def streams(self, transport: Transport) -> Streams: ...
 
+    async def forget_stream(self, transport: Transport, name: str) -> None: ...
+
     def cut(self, transport: Transport) -> None:
         """Break one connection that was made with *can_cut*."""
 
@@ -89,6 +91,9 @@ class MemoryEngine:
     def streams(self, transport: Transport) -> Streams:
         assert isinstance(transport, MemoryTransport)
         return MemoryStreams(self.broker, transport)
+
+    async def forget_stream(self, transport: Transport, name: str) -> None:
+        del self.broker.jetstream.streams[name]
 
     def cut(self, transport: Transport) -> None:
         assert isinstance(transport, MemoryTransport)
@@ -138,6 +143,10 @@ class NatsEngine:
     def streams(self, transport: Transport) -> Streams:
         assert isinstance(transport, NatsTransport)
         return NatsStreams(transport)
+
+    async def forget_stream(self, transport: Transport, name: str) -> None:
+        assert isinstance(transport, NatsTransport)
+        await transport.jetstream.delete_stream(name)
 
     def cut(self, transport: Transport) -> None:
         self._proxies[transport].cut()

@@ -104,6 +104,7 @@ class Scripted:
             "hooks": [self.hook],
             **members,
         }
+        body = {k: v for k, v in body.items() if v is not None}
         subject = subjects.announce(self.name)
         answer = await self._transport.request(subject, msgspec.json.encode(body), timeout=5.0)
         return msgspec.json.decode(answer.data, type=dict[str, Any])

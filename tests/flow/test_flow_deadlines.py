@@ -191,7 +191,7 @@ async def test_the_smaller_of_attribute_and_header_is_the_events_timeout(bus: Bu
     await bus.start(plugin)
 
     await bus.send(_event(hbtimeoutms=10_000), headers={"Hookbus-Timeout-Ms": "2000"})
-    await bus.send(_event(hbtimeoutms=2_000), headers={"Hookbus-Timeout-Ms": "10000"})
+    await bus.send(_event(id="2", hbtimeoutms=2_000), headers={"Hookbus-Timeout-Ms": "10000"})
 
     assert [c["timeout_ms"] for c in plugin.calls] == [bus.told(1_950), bus.told(1_950)]
 

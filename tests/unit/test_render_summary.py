@@ -113,7 +113,7 @@ def test_the_summary_names_what_is_not_as_labelled():
 def test_the_terminal_shows_processes_thread_and_figures():
     text = on_terminal(FINE, FINE)
 
-    assert "redactor 4711 · guard 4712" in text
+    assert "redactor 4711   guard 4712" in text
     assert text.count("Ana ──") == 1
     assert "2 events   ✓ 2 continue   ~ 0 intercept   ✗ 0 block" in text
     assert "labels met: 2 of 2" in text

@@ -1,0 +1,173 @@
+"""Operators' requests: list, remove, approve, and what is wrong with a request (R24)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from hookbus import subjects
+from hookbus.errors import ControlError
+from tests.flow.bus import Bus, calm_plugin
+from tests.flow.scripted import SILENCE, Scripted, says, sends
+
+
+async def test_list_shows_each_plugin_with_its_hooks_and_where_they_come_from(bus: Bus) -> None:
+    plugin = Scripted("a", version="1.2.3", priority=7)
+    hook = {"type": "tool_invoked", "phase": "validate"}
+    await bus.start(plugin, plugins={"g": {"hooks": {"guard": hook}}})
+
+    answer = await bus.control("list")
+
+    assert answer["generation"] == await bus.served()
+    a, g = answer["plugins"]
+    assert (a["plugin"], a["version"], a["state"], a["problem"]) == ("a", "1.2.3", "bound", None)
+    assert (g["plugin"], g["version"], g["state"], g["problem"]) == ("g", None, "bound", None)
+    [hook_of_a], [hook_of_g] = a["hooks"], g["hooks"]
+    assert (hook_of_a["name"], hook_of_a["phase"], hook_of_a["priority"]) == ("hook", "validate", 7)
+    assert (hook_of_a["origin"], hook_of_g["origin"]) == ("announcement", "settings")
+
+
+async def test_list_counts_the_replicas_that_answer(bus: Bus) -> None:
+    await bus.start(Scripted("silent"))
+    servers = [await bus.serve(calm_plugin("a")) for _ in range(2)]
+
+    answer = await bus.control("list")
+
+    a, silent = answer["plugins"]
+    assert {r["instance"] for r in a["replicas"]} == {server.instance for server in servers}
+    assert silent["replicas"] == []
+
+
+async def test_a_removed_plugin_is_not_asked_although_it_is_broken(bus: Bus) -> None:
+    broken = Scripted("a", SILENCE, type=">", timeout_ms=100)
+    await bus.start(broken)
+    blocked = await bus.emit()
+
+    answer = await bus.control("remove", plugin="a")
+    await bus.served()
+    decision = await bus.emit()
+
+    assert blocked.code == "timeout"
+    assert answer["generation"] == decision.generation
+    assert decision.outcome == "continue"
+    assert len(broken.calls) == 1
+
+
+async def test_a_removal_wins_over_new_announcements_until_it_is_approved(bus: Bus) -> None:
+    plugin = Scripted("a", says("block", reason="no"))
+    await bus.start(plugin)
+    await bus.control("remove", plugin="a")
+
+    announced = await plugin.announce(version="9.0.0")
+    await bus.served()
+    removed = await bus.emit()
+    await bus.control("approve", plugin="a")
+    await bus.served()
+    approved = await bus.emit()
+
+    assert announced["state"] == "pending"
+    assert "hookbus plugins approve a" in announced["problems"][0]["message"]
+    assert (removed.outcome, approved.outcome) == ("continue", "block")
+
+
+async def test_a_removal_wins_over_the_settings(bus: Bus) -> None:
+    hook = {"type": "message_received", "phase": "validate"}
+    await bus.start(mode="production", plugins={"g": {"hooks": {"guard": hook}}})
+
+    await bus.control("remove", plugin="g")
+    await bus.served()
+
+    assert (await bus.emit()).outcome == "continue"
+
+
+async def test_list_says_who_removed_a_plugin(bus: Bus) -> None:
+    await bus.start(Scripted("a"))
+    await bus.control("remove", plugin="a")
+
+    [plugin] = (await bus.control("list"))["plugins"]
+
+    assert plugin["state"] == "pending"
+    assert "removed by ops" in plugin["problem"]
+
+
+async def test_approving_what_was_never_removed_changes_nothing(bus: Bus) -> None:
+    hook = {"type": "tool_invoked", "phase": "validate"}
+    await bus.start(Scripted("a"), plugins={"g": {"hooks": {"guard": hook}}})
+    before = await bus.served()
+
+    answers = [await bus.control("approve", plugin=name) for name in ("a", "g")]
+
+    assert [answer["generation"] for answer in answers] == [before, before]
+
+
+@pytest.mark.parametrize("operation", ["remove", "approve"])
+async def test_a_plugin_that_nobody_knows_is_an_error_that_lists_the_known_ones(
+    bus: Bus, operation: str
+) -> None:
+    await bus.start(Scripted("a"))
+
+    with pytest.raises(ControlError, match="'nobody'.*announced are: a") as refused:
+        await bus.control(operation, plugin="nobody")
+
+    assert (refused.value.code, refused.value.pointer) == ("unknown_plugin", "/plugin")
+
+
+@pytest.mark.parametrize(
+    ("operation", "members", "pointer"),
+    [
+        ("remove", {}, "/plugin"),
+        ("remove", {"plugin": 5}, "/plugin"),
+        ("remove", {"plugin": "No Name"}, "/plugin"),
+        ("wait_generation", {"generation": "1"}, "/generation"),
+        ("wait_generation", {"generation": -1}, "/generation"),
+        ("wait_generation", {"generation": True}, "/generation"),
+    ],
+)
+async def test_a_wrong_member_is_an_error_with_its_pointer(
+    bus: Bus, operation: str, members: dict[str, Any], pointer: str
+) -> None:
+    await bus.start()
+
+    with pytest.raises(ControlError) as refused:
+        await bus.control(operation, **members)
+
+    assert (refused.value.code, refused.value.pointer) == ("invalid_request", pointer)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"garbage", b"[]", b"{}", b'{"v":2}', b"[" * 50_000, b"\xff"]
+)
+async def test_garbage_as_a_request_is_answered_with_an_error(bus: Bus, body: bytes) -> None:
+    await bus.start()
+
+    reply = await bus.transport.request(subjects.control("ops", "list"), body, timeout=5.0)
+
+    assert msgspec.json.decode(reply.data)["error"]["code"] == "invalid_request"
+
+
+async def test_an_unknown_operation_is_an_error_that_lists_the_known_ones(bus: Bus) -> None:
+    await bus.start()
+
+    with pytest.raises(ControlError, match="list, remove, approve, wait_generation") as refused:
+        await bus.control("explode")
+
+    assert refused.value.code == "unknown_operation"
+
+
+async def test_without_a_registry_the_error_says_what_to_do(bus: Bus) -> None:
+    with pytest.raises(ControlError, match="hookbus up") as refused:
+        await bus.control("list")
+
+    assert refused.value.code == "no_registry"
+
+
+async def test_control_is_never_hooked(bus: Bus) -> None:
+    nosy = Scripted("a", sends(b"garbage"), type=">")
+    await bus.start(nosy)
+
+    await bus.control("list")
+    await bus.control("remove", plugin="a")
+
+    assert nosy.calls == []
