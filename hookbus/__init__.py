@@ -29,6 +29,7 @@ from hookbus.models import (
 )
 from hookbus.plugin import Plugin
 from hookbus.sync_emitter import SyncEmitter
+from hookbus.wire.verdict_bytes import verdict_bytes
 
 __version__ = "0.1.0"
 
@@ -54,4 +55,5 @@ __all__ = [
     "TransportError",
     "Unavailable",
     "Verdict",
+    "verdict_bytes",
 ]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
 from hookbus import presence, subjects
+from hookbus.config.flatten import flatten
+from hookbus.config.settings import Settings
 from hookbus.errors import ControlError, HookbusError, NoResponders
-from hookbus.policy import Bound
-from hookbus.registry import Made, Registry, State
+from hookbus.models import Mode
+from hookbus.registry import Made, Registry, plugin_config, tell_config
 from hookbus.snapshot import Binding
 from hookbus.transport import Transport
 from hookbus.wire.decision import ErrorBody, encode_answer, encode_error
@@ -32,6 +34,9 @@ class Control:
             "list": self._list,
             "remove": self._remove,
             "approve": self._approve,
+            "mode": self._mode,
+            "apply": self._apply,
+            "settings": self._show_settings,
             "wait_generation": self._wait_generation,
         }
 
@@ -52,12 +57,12 @@ class Control:
             return encode_error(ErrorBody("failed", str(e)))
 
     async def _list(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
-        state, made = await self._registry.plugins()
+        made = await self._registry.start()
+        state = made.state
         names = sorted({*state.announced, *(b.plugin for b in made.bound.document.bindings)})
         present = await asyncio.gather(*(self._replicas(name) for name in names))
         plugins = [
-            _plugin(name, state, made, replicas)
-            for name, replicas in zip(names, present, strict=True)
+            _plugin(name, made, replicas) for name, replicas in zip(names, present, strict=True)
         ]
         return {"generation": made.generation, "plugins": plugins}
 
@@ -79,6 +84,40 @@ class Control:
     async def _approve(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
         made = await self._registry.approve(_name(request))
         return {"generation": made.generation}
+
+    async def _mode(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
+        plugin, mode = _name(request), request.get("mode")
+        if mode is not None and mode not in get_args(Mode):
+            expected = ", ".join(get_args(Mode))
+            raise _invalid("/mode", f"expected one of {expected} or null, got {mode!r}")
+        hook = _name(request, "hook") if request.get("hook") is not None else None
+        seconds = _integer(request, "for_s", 0) or None
+        made = await self._registry.set_mode(plugin, hook, mode, seconds, by=principal)
+        return {"generation": made.generation}
+
+    async def _apply(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
+        tree = request.get("settings")
+        if not isinstance(tree, dict):
+            raise _invalid("/settings", f"expected an object, got {type(tree).__name__}")
+        is_trial = request.get("dry_run") is True
+        before, after, made = await self._registry.apply(tree, principal, is_trial=is_trial)
+        for plugin in {*before.settings.plugins, *after.settings.plugins} if made else ():
+            config = plugin_config(after.settings, plugin)
+            if config != plugin_config(before.settings, plugin):
+                await tell_config(self._transport, plugin, config)
+        return {
+            "difference": _difference(before.settings, after.settings),
+            "generation": made.generation if made else None,
+        }
+
+    async def _show_settings(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
+        made = await self._registry.start()
+        rows = [
+            {"key": row.key, "value": _plain(row.value), "origin": row.origin}
+            for row in flatten(made.state.settings)
+        ]
+        overrides = msgspec.to_builtins(made.state.overrides)
+        return {"generation": made.generation, "settings": rows, "overrides": overrides}
 
     async def _wait_generation(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
         """Return when every dispatcher that answers serves at least that generation (L03)."""
@@ -130,8 +169,8 @@ async def request(
     return answer
 
 
-def _plugin(name: str, state: State, made: Made, replicas: list[dict[str, Any]]) -> dict[str, Any]:
-    bound: Bound = made.bound
+def _plugin(name: str, made: Made, replicas: list[dict[str, Any]]) -> dict[str, Any]:
+    bound, state = made.bound, made.state
     bindings = [b for b in bound.document.bindings if b.plugin == name]
     announcement = state.announced.get(name)
     problem = bound.pending.get(name) or "; ".join(map(str, bound.problems.get(name, ())))
@@ -140,15 +179,31 @@ def _plugin(name: str, state: State, made: Made, replicas: list[dict[str, Any]])
         "version": announcement.version if announcement else None,
         "state": "bound" if bindings else "pending",
         "problem": problem or None,
-        "hooks": [_hook(binding) for binding in bindings],
+        "hooks": [_hook(b, bound.origins.get((name, b.hook), {})) for b in bindings],
         "replicas": replicas,
     }
 
 
-def _hook(binding: Binding) -> dict[str, Any]:
+def _hook(binding: Binding, origins: dict[str, str]) -> dict[str, Any]:
+    """Show a binding; what *origins* does not name is the default."""
     hook: dict[str, Any] = msgspec.to_builtins(binding)
     del hook["plugin"]
-    return {"name": hook.pop("hook"), **hook}
+    return {"name": hook.pop("hook"), **hook, "origins": origins}
+
+
+def _difference(before: Settings, after: Settings) -> list[dict[str, Any]]:
+    """What other settings change, as ``{key, before, after}``; None is not said."""
+    old = {row.key: row.value for row in flatten(before)}
+    new = {row.key: row.value for row in flatten(after)}
+    return [
+        {"key": key, "before": _plain(old.get(key)), "after": _plain(new.get(key))}
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key)
+    ]
+
+
+def _plain(value: Any) -> Any:
+    return msgspec.to_builtins(value, enc_hook=str)
 
 
 def _request(body: bytes) -> dict[str, Any]:
@@ -161,21 +216,21 @@ def _request(body: bytes) -> dict[str, Any]:
     return request
 
 
-def _name(request: dict[str, Any]) -> str:
-    name = request.get("plugin")
+def _name(request: dict[str, Any], member: str = "plugin") -> str:
+    name = request.get(member)
     if not isinstance(name, str) or not subjects.is_name(name):
-        raise ControlError(
-            f"expected a plugin's name, got {name!r}", code="invalid_request", pointer="/plugin"
-        )
+        raise _invalid(f"/{member}", f"expected a {member}'s name, got {name!r}")
     return name
 
 
 def _integer(request: dict[str, Any], member: str, default: int) -> int:
-    value = request.get(member, default)
+    value = request.get(member)
+    if value is None:
+        return default
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ControlError(
-            f"expected an integer from 0, got {value!r}",
-            code="invalid_request",
-            pointer=f"/{member}",
-        )
+        raise _invalid(f"/{member}", f"expected an integer from 0, got {value!r}")
     return value
+
+
+def _invalid(pointer: str, message: str) -> ControlError:
+    return ControlError(message, code="invalid_request", pointer=pointer)

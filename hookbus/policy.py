@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import msgspec
@@ -27,10 +27,24 @@ class Removal(msgspec.Struct, frozen=True):
     at: str
 
 
+class ModeOverride(msgspec.Struct, frozen=True):
+    """An operator set a mode; *until* is seconds since the epoch, None has no end."""
+
+    mode: str
+    by: str
+    at: str
+    until: float | None = None
+
+
 class Overrides(msgspec.Struct, frozen=True):
-    """What operators said at run time; it wins over file and announcements."""
+    """What operators said at run time; it wins over file and announcements.
+
+    Attributes:
+        modes: by ``plugin`` or ``plugin/hook``; the hook's wins.
+    """
 
     removed: dict[str, Removal] = {}
+    modes: dict[str, ModeOverride] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,76 +55,124 @@ class Bound:
         document: for the dispatchers.
         problems: per plugin, why it is not bound.
         pending: plugins that wait for an operator, and why.
+        origins: per plugin and hook, where each option that is not the default comes from.
     """
 
     document: ConfigDocument
     problems: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
     pending: dict[str, str] = field(default_factory=dict)
+    origins: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
 
 
-def bind(announced: Mapping[str, Announcement], settings: Settings, overrides: Overrides) -> Bound:
-    """Put announcements, settings and overrides together; a plugin is bound whole or not at all."""
+@dataclass(frozen=True, slots=True)
+class _Hook:
+    """One hook before it is checked: what was said of it, by whom, and where to point at."""
+
+    at: str
+    name: str
+    said: dict[str, Any]
+    origins: dict[str, str]
+    is_named: bool
+
+
+def mode_key(plugin: str, hook: str | None) -> str:
+    """``"guard-tools", None → "guard-tools"``; with a hook, ``"guard-tools/tool-invoked"``"""
+    return plugin if hook is None else f"{plugin}/{hook}"
+
+
+def bind(
+    announced: Mapping[str, Announcement], settings: Settings, overrides: Overrides, now: float
+) -> Bound:
+    """Put announcements, settings and overrides together; a plugin is bound whole or not at all.
+
+    *now* is in seconds since the epoch: an override whose time is over says nothing.
+    """
     bindings: list[Binding] = []
-    problems: dict[str, tuple[Problem, ...]] = {}
-    pending: dict[str, str] = {}
+    bound = Bound(ConfigDocument())
     for plugin in sorted({*announced, *settings.plugins}):
+        announcement = announced.get(plugin)
         if plugin in overrides.removed:
-            removal = overrides.removed[plugin]
-            pending[plugin] = (
-                f"removed by {removal.by} at {removal.at};"
-                f" `hookbus plugins approve {plugin}` binds it again"
-            )
+            bound.pending[plugin] = _removed(plugin, overrides.removed[plugin])
             continue
-        bound, wrong = _bind_plugin(plugin, announced.get(plugin), settings)
+        hooks = [
+            _overridden(plugin, h, overrides, now) for h in _hooks(plugin, announcement, settings)
+        ]
+        version = announcement.version if announcement else "0.0.0"
+        made, wrong = _bind_plugin(plugin, version, hooks)
         if wrong:
-            problems[plugin] = wrong
-        elif not bound and plugin in announced:
-            pending[plugin] = f"not named in the settings: add [plugins.{plugin}.hooks.…]"
+            bound.problems[plugin] = wrong
+        elif not made and announcement is not None:
+            bound.pending[plugin] = f"not named in the settings: add [plugins.{plugin}.hooks.…]"
         else:
-            bindings.extend(bound)
+            bindings.extend(made)
+            bound.origins.update({(plugin, hook.name): hook.origins for hook in hooks})
     document = ConfigDocument(
         bindings=tuple(bindings), types=_types(settings), limits=_limits(settings)
     )
-    return Bound(document, problems, pending)
+    return replace(bound, document=document)
+
+
+def _removed(plugin: str, removal: Removal) -> str:
+    return (
+        f"removed by {removal.by} at {removal.at};"
+        f" `hookbus plugins approve {plugin}` binds it again"
+    )
 
 
 def _bind_plugin(
-    plugin: str, announcement: Announcement | None, settings: Settings
+    plugin: str, version: str, hooks: list[_Hook]
 ) -> tuple[list[Binding], tuple[Problem, ...]]:
     bindings: list[Binding] = []
     problems: list[Problem] = []
-    for at, origin, raw in _hooks_of(plugin, announcement, settings):
-        options = parse_hook(raw, at)
+    for hook in hooks:
+        options = parse_hook(hook.said, hook.at)
         if isinstance(options, tuple):
             problems.extend(options)
             continue
-        problems.extend(_condition_problems(options, at))
-        version = announcement.version if announcement else "0.0.0"
+        problems.extend(_condition_problems(options, hook.at))
+        origin = "settings" if hook.is_named else "announcement"
         bindings.append(_binding(plugin, version, origin, options))
     return bindings, tuple(problems)
 
 
-def _hooks_of(
-    plugin: str, announcement: Announcement | None, settings: Settings
-) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield place, origin and raw options of each hook: what the operator wrote wins."""
+def _hooks(plugin: str, announcement: Announcement | None, settings: Settings) -> Iterator[_Hook]:
+    """Yield each hook with what was said of it: what the operator wrote wins (R18)."""
     named = settings.plugins[plugin].hooks if plugin in settings.plugins else {}
     offered = {hook.name: hook for hook in announcement.hooks} if announcement else {}
+    is_candidate = announcement is not None and announcement.candidate_of is not None
     is_production = settings.mode == "production"
-    for index, (name, hook) in enumerate(offered.items()):
-        if name in named:
-            continue
-        if not is_production:
-            yield f"hooks[{index}]", "announcement", hook.explicit() | {"name": name}
+    for index, (name, offer) in enumerate(offered.items()):
+        if name not in named and not is_production:
+            said = {**offer.explicit(), "name": name}
+            if is_candidate and offer.phase != "observe":
+                said["mode"] = "shadow"  # whatever it asks for
+            yield _Hook(f"hooks[{index}]", name, said, _origins(said, "announcement"), False)
     for name, overlay in named.items():
-        raw = offered[name].explicit() if name in offered else {}
+        asked = offered[name].explicit() if name in offered else {}
         if is_production:
-            raw = {k: v for k, v in raw.items() if k not in _OPERATORS_ONLY}
-        yield (
-            f"plugins.{plugin}.hooks.{name}",
-            "settings",
-            raw | overlay.explicit() | {"name": name},
-        )
+            asked = {k: v for k, v in asked.items() if k not in _OPERATORS_ONLY}
+        written = overlay.explicit()
+        said = asked | written | {"name": name}
+        origins = _origins(asked, "announcement") | _origins(written, "settings")
+        yield _Hook(f"plugins.{plugin}.hooks.{name}", name, said, origins, True)
+
+
+def _origins(said: Mapping[str, Any], origin: str) -> dict[str, str]:
+    return {option: origin for option in said if option != "name"}
+
+
+def _overridden(plugin: str, hook: _Hook, overrides: Overrides, now: float) -> _Hook:
+    """Put an operator's mode on top, as long as it lasts."""
+    for key in (mode_key(plugin, hook.name), mode_key(plugin, None)):
+        override = overrides.modes.get(key)
+        if override is not None and (override.until is None or override.until > now):
+            origin = f"override by {override.by} at {override.at}"
+            return replace(
+                hook,
+                said={**hook.said, "mode": override.mode},
+                origins={**hook.origins, "mode": origin},
+            )
+    return hook
 
 
 def _condition_problems(options: HookOptions, at: str) -> Iterator[Problem]:

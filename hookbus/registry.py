@@ -1,4 +1,4 @@
-"""The registry: announcements and operators' requests in, one configuration document out.
+"""The registry: announcements and operators' changes in, one configuration document out.
 
 Its only state is the broker's KV, so replicas need nothing of each other: every change reads all
 of it, works out the document and writes that by compare-and-set.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -17,23 +18,20 @@ from typing import Any, Final
 import msgspec
 
 from hookbus import presence, subjects
-from hookbus.config.settings import Settings
+from hookbus.config.settings import Settings, parse_settings
 from hookbus.errors import (
     ControlError,
     HookbusError,
     InvalidManifest,
     KeyConflict,
     Problem,
+    SettingsError,
 )
 from hookbus.keyvalue import Entry, KeyValue
-from hookbus.manifest.announcement import (
-    Announcement,
-    from_document,
-    hooks_fingerprint,
-    parse_announcement,
-)
+from hookbus.manifest.announcement import Announcement, hooks_fingerprint, parse_announcement
 from hookbus.manifest.semver import is_newer
-from hookbus.policy import Bound, Overrides, Removal, bind
+from hookbus.policy import Bound, ModeOverride, Overrides, Removal, bind, mode_key
+from hookbus.registry_state import State, StateStore
 from hookbus.snapshot import Binding, ConfigDocument, decode_document, encode_document
 from hookbus.transport import Transport
 
@@ -43,44 +41,37 @@ ATTEMPTS: Final = 20  # at a compare-and-set, against other registries
 log = logging.getLogger(__name__)
 
 
-class Kept(msgspec.Struct, frozen=True):
-    """A plugin's announcement as it is kept, and which instances made it."""
-
-    announcement: dict[str, Any]
-    instances: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """All that the KV holds about plugins."""
-
-    kept: dict[str, Kept]
-    announced: dict[str, Announcement]
-    overrides: Overrides
-
-
 @dataclass(frozen=True, slots=True)
 class Made:
     """The configuration after a change; its generation is the KV's revision."""
 
     generation: int
     bound: Bound
+    state: State
 
 
 BindingsCallback = Callable[[tuple[Binding, ...]], Awaitable[None]]
 
 
 class Registry:
-    """Keeps the configuration; handlers take and return message bodies."""
+    """Keeps the configuration; announcements come and go as message bodies."""
 
     def __init__(
-        self, transport: Transport, config: KeyValue, state: KeyValue, settings: Settings
+        self,
+        transport: Transport,
+        config: KeyValue,
+        state: KeyValue,
+        settings: Settings,
+        now: Callable[[], float] = time.time,
     ) -> None:
+        """*settings* are the file's; *now* is the wall clock, for overrides that end by themselves."""
         self._transport = transport
         self._config = config
-        self._state = state
-        self._settings = settings
+        self._store = StateStore(state, settings)
+        self._now = now
         self._changing = asyncio.Lock()
+        self._expiry: asyncio.TimerHandle | None = None
+        self._expiring: asyncio.Task[Made] | None = None
         #: Called with the bindings after each change, to make the observers' consumers.
         self.on_bindings: BindingsCallback = _nothing
 
@@ -89,21 +80,21 @@ class Registry:
         async with self._changing:
             return await self._rebuild()
 
+    def stop(self) -> None:
+        """Let nothing end by itself any more."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+
     async def announce(self, plugin: str, body: bytes) -> bytes:
         """Answer an announcement that came on ``hookbus.announce.<plugin>``."""
         try:
             announcement = parse_announcement(body, plugin)
         except InvalidManifest as e:
-            return _announce_answer("refused", 0, {}, e.problems)
+            return _refused(*e.problems)
         async with self._changing:
             if announcement.goodbye:
                 return await self._goodbye(announcement)
             return await self._take(announcement)
-
-    async def plugins(self) -> tuple[State, Made]:
-        """Return what is known of all plugins, changing nothing that is as it should be."""
-        async with self._changing:
-            return await self._load(), await self._rebuild()
 
     async def remove(self, plugin: str, by: str) -> Made:
         """Take a plugin out until it is approved again. Works while every plugin is broken (R24).
@@ -112,47 +103,86 @@ class Registry:
             ControlError: There is no such plugin.
         """
         async with self._changing:
-            state = await self._load()
-            if plugin not in state.announced and plugin not in self._settings.plugins:
-                raise _unknown(plugin, state)
-            at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-            removed = {**state.overrides.removed, plugin: Removal(by, at)}
-            return await self._override(msgspec.structs.replace(state.overrides, removed=removed))
+            overrides = (await self._known(plugin)).overrides
+            removed = {**overrides.removed, plugin: Removal(by, self._timestamp())}
+            return await self._override(msgspec.structs.replace(overrides, removed=removed))
 
     async def approve(self, plugin: str) -> Made:
         """Undo :meth:`remove`."""
         async with self._changing:
-            state = await self._load()
-            removed_before = state.overrides.removed
-            if plugin not in {*removed_before, *state.announced, *self._settings.plugins}:
-                raise _unknown(plugin, state)
-            removed = {k: v for k, v in removed_before.items() if k != plugin}
-            return await self._override(msgspec.structs.replace(state.overrides, removed=removed))
+            overrides = (await self._known(plugin)).overrides
+            removed = {k: v for k, v in overrides.removed.items() if k != plugin}
+            return await self._override(msgspec.structs.replace(overrides, removed=removed))
 
-    def plugin_config(self, plugin: str) -> dict[str, Any]:
-        """The values of ``[plugins.NAME.config]``."""
-        said = self._settings.plugins.get(plugin)
-        return dict(said.config) if said else {}
+    async def set_mode(
+        self, plugin: str, hook: str | None, mode: str | None, seconds: int | None, by: str
+    ) -> Made:
+        """Override the mode of a plugin or one hook of it; None takes the override back.
+
+        With *seconds* it ends by itself.
+
+        Raises:
+            ControlError: There is no such plugin, or it has no such hook.
+        """
+        async with self._changing:
+            overrides = (await self._known(plugin, hook)).overrides
+            modes = {k: v for k, v in overrides.modes.items() if k != mode_key(plugin, hook)}
+            if mode is not None:
+                until = None if seconds is None else self._now() + seconds
+                modes[mode_key(plugin, hook)] = ModeOverride(mode, by, self._timestamp(), until)
+            elif hook is None:  # a reset of the plugin is one of its hooks too
+                modes = {k: v for k, v in modes.items() if k.partition("/")[0] != plugin}
+            return await self._override(msgspec.structs.replace(overrides, modes=modes))
+
+    async def apply(
+        self, tree: dict[str, Any], by: str, *, is_trial: bool
+    ) -> tuple[State, State, Made | None]:
+        """Put other settings in force; return the states before and after, and what was made.
+
+        Raises:
+            ControlError: The settings cannot be used, or a plugin cannot be bound under them.
+        """
+        async with self._changing:
+            before = await self._store.load()
+            try:
+                settings = parse_settings(tree, f"applied by {by} at {self._timestamp()}")
+            except SettingsError as e:
+                raise ControlError(str(e), code="invalid_settings", pointer="/settings") from e
+            trial = bind(before.announced, settings, before.overrides, self._now())
+            problems = [f"{name}: {p}" for name, some in trial.problems.items() for p in some]
+            if problems:
+                raise ControlError("; ".join(problems), code="unbindable", pointer="/settings")
+            after = State(before.kept, before.announced, before.overrides, settings)
+            if is_trial:
+                return before, after, None
+            await self._store.apply(tree, by, self._timestamp())
+            return before, after, await self._rebuild()
 
     async def _take(self, announcement: Announcement) -> bytes:
         plugin = announcement.plugin
-        state = await self._load()
+        state = await self._store.load()
         known = state.kept.get(plugin)
         refusal = await self._refuse_change(announcement, state)
         if refusal is not None:
-            return _announce_answer("refused", 0, {}, (refusal,))
-        trial = bind({**state.announced, plugin: announcement}, self._settings, state.overrides)
+            return _refused(refusal)
+        announced = {**state.announced, plugin: announcement}
+        trial = bind(announced, state.settings, state.overrides, self._now())
         if plugin in trial.problems:  # a refused announcement leaves what was bound as it was
-            return _announce_answer("refused", 0, {}, trial.problems[plugin])
+            return _refused(*trial.problems[plugin])
+        try:
+            encode_document(trial.document)
+        except HookbusError as e:
+            return _refused(Problem("hooks", str(e)))
         before = known.instances if known else ()
         instances = (*(i for i in before if i != announcement.instance), announcement.instance)
-        await self._keep(announcement, instances)
+        await self._store.keep(announcement, instances)
         made = await self._rebuild()
         await self._transport.publish(subjects.announced(plugin), b"")
         if plugin in made.bound.pending:
             problem = Problem("", made.bound.pending[plugin])
             return _announce_answer("pending", made.generation, {}, (problem,))
-        return _announce_answer("bound", made.generation, self.plugin_config(plugin), ())
+        config = plugin_config(made.state.settings, plugin)
+        return _announce_answer("bound", made.generation, config, ())
 
     async def _refuse_change(self, announcement: Announcement, state: State) -> Problem | None:
         """Other hooks under the same or a lower version are refused while a replica answers."""
@@ -163,29 +193,29 @@ class Registry:
             or is_newer(announcement.version, known.version)
         ):
             return None
-        others = await self._others(announcement)
+        others = await self._present(announcement.plugin) - {announcement.instance}
         if not others:
             return None
         return Problem(
             "hooks",
-            f"instance {others[0]} answers with version {known.version} and other hooks;"
+            f"instance {min(others)} answers with version {known.version} and other hooks;"
             f" raise the version above {known.version}, got {announcement.version}",
         )
 
     async def _goodbye(self, announcement: Announcement) -> bytes:
         """R31: in development a clean goodbye of the last replica removes the binding."""
         plugin = announcement.plugin
-        state = await self._load()
+        state = await self._store.load()
         kept = state.kept.get(plugin)
         if kept is None:
             return _announce_answer("gone", 0, {}, ())
         left = tuple(i for i in kept.instances if i != announcement.instance)
         if left and not await self._are_gone(announcement, left):
-            await self._keep(state.announced[plugin], left)
-        elif self._settings.mode == "development":
-            await self._state.delete(subjects.announcement_key(plugin))
+            await self._store.keep(state.announced[plugin], left)
+        elif state.settings.mode == "development":
+            await self._store.forget(plugin)
         else:
-            await self._keep(state.announced[plugin], ())
+            await self._store.keep(state.announced[plugin], ())
         made = await self._rebuild()
         return _announce_answer("gone", made.generation, {}, ())
 
@@ -198,66 +228,85 @@ class Registry:
         present = await self._present(announcement.plugin)
         return announcement.instance in present and not present.intersection(left)
 
-    async def _others(self, announcement: Announcement) -> list[str]:
-        present = await self._present(announcement.plugin)
-        return sorted(present - {announcement.instance})
-
     async def _present(self, plugin: str) -> set[str]:
         answers = await presence.ask(self._transport, "PING", plugin, window=PRESENCE_WINDOW)
         return {answer["id"] for answer in answers}
 
-    async def _keep(self, announcement: Announcement, instances: tuple[str, ...]) -> None:
-        kept = Kept(announcement.to_document(), instances)
-        key = subjects.announcement_key(announcement.plugin)
-        await self._state.put(key, msgspec.json.encode(kept))
+    async def _known(self, plugin: str, hook: str | None = None) -> State:
+        state = await self._store.load()
+        if not state.knows(plugin) and plugin not in state.overrides.removed:
+            known = ", ".join(sorted({*state.announced, *state.settings.plugins})) or "none"
+            raise ControlError(
+                f"plugin {plugin!r} is neither announced nor in the settings; known are: {known}",
+                code="unknown_plugin",
+                pointer="/plugin",
+            )
+        hooks = _hooks_of(plugin, state)
+        if hook is not None and hook not in hooks:
+            raise ControlError(
+                f"plugin {plugin!r} has no hook {hook!r}; it has: {', '.join(sorted(hooks))}",
+                code="unknown_hook",
+                pointer="/hook",
+            )
+        return state
 
     async def _override(self, overrides: Overrides) -> Made:
-        await self._state.put(subjects.OVERRIDES_KEY, msgspec.json.encode(overrides))
+        await self._store.override(overrides)
         return await self._rebuild()
-
-    async def _load(self) -> State:
-        names = [key for key in await self._state.keys() if key.startswith("plugin.")]
-        entries = await asyncio.gather(*(self._state.get(key) for key in names))
-        kept: dict[str, Kept] = {}
-        announced: dict[str, Announcement] = {}
-        for key, entry in zip(names, entries, strict=True):
-            if entry is not None:
-                plugin = key.removeprefix("plugin.")
-                kept[plugin] = msgspec.json.decode(entry.value, type=Kept)
-                announced[plugin] = from_document(kept[plugin].announcement, plugin)
-        said = await self._state.get(subjects.OVERRIDES_KEY)
-        overrides = msgspec.json.decode(said.value, type=Overrides) if said else Overrides()
-        return State(kept, announced, overrides)
 
     async def _rebuild(self) -> Made:
         """Write the document by compare-and-set; one that is equal is left alone (L04)."""
         for _ in range(ATTEMPTS):
             current = await self._config.get(subjects.CONFIG_KEY)
-            state = (
-                await self._load()
-            )  # after the revision: a change behind it makes the write fail
-            bound = bind(state.announced, self._settings, state.overrides)
-            if current is not None and _holds(current, bound.document):
-                await self.on_bindings(bound.document.bindings)
-                return Made(current.revision, bound)
-            try:
-                generation = await self._config.update(
-                    subjects.CONFIG_KEY,
-                    encode_document(bound.document),
-                    current.revision if current else 0,
-                )
-            except KeyConflict:
-                continue
-            log.info("generation %d: %d bindings", generation, len(bound.document.bindings))
+            # read after the revision: whoever changes it behind us makes our write fail
+            state = await self._store.load()
+            bound = bind(state.announced, state.settings, state.overrides, self._now())
+            generation = current.revision if current else 0
+            if current is None or not _holds(current, bound.document):
+                try:
+                    encoded = encode_document(bound.document)
+                    generation = await self._config.update(subjects.CONFIG_KEY, encoded, generation)
+                except KeyConflict:
+                    continue
+                log.info("generation %d: %d bindings", generation, len(bound.document.bindings))
             await self.on_bindings(bound.document.bindings)
-            return Made(generation, bound)
+            self._wait_for_expiry(state.overrides)
+            return Made(generation, bound, state)
         raise HookbusError(f"the configuration could not be written: {ATTEMPTS} conflicts in a row")
+
+    def _wait_for_expiry(self, overrides: Overrides) -> None:
+        """Work it out again when the next override ends."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+        ends = [m.until for m in overrides.modes.values() if m.until and m.until > self._now()]
+        if ends:
+            delay = min(ends) - self._now()
+            self._expiry = asyncio.get_running_loop().call_later(delay, self._expire)
+
+    def _expire(self) -> None:
+        self._expiring = asyncio.get_running_loop().create_task(self.start())
+
+    def _timestamp(self) -> str:
+        at = datetime.fromtimestamp(self._now(), UTC)
+        return at.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def plugin_config(settings: Settings, plugin: str) -> dict[str, Any]:
+    """The values of ``[plugins.NAME.config]``."""
+    said = settings.plugins.get(plugin)
+    return dict(said.config) if said else {}
 
 
 async def tell_config(transport: Transport, plugin: str, config: dict[str, Any]) -> None:
     """Tell every replica of *plugin* its new configuration."""
     body = msgspec.json.encode({"v": 1, "config": config})
     await transport.publish(subjects.config(plugin), body)
+
+
+def _hooks_of(plugin: str, state: State) -> set[str]:
+    announcement, said = state.announced.get(plugin), state.settings.plugins.get(plugin)
+    announced = {hook.name for hook in announcement.hooks} if announcement else set()
+    return announced | (set(said.hooks) if said else set())
 
 
 def _holds(entry: Entry, document: ConfigDocument) -> bool:
@@ -267,13 +316,8 @@ def _holds(entry: Entry, document: ConfigDocument) -> bool:
         return False  # written by another version: write it anew
 
 
-def _unknown(plugin: str, state: State) -> ControlError:
-    known = ", ".join(sorted(state.announced)) or "none"
-    return ControlError(
-        f"plugin {plugin!r} is neither announced nor in the settings; announced are: {known}",
-        code="unknown_plugin",
-        pointer="/plugin",
-    )
+def _refused(*problems: Problem) -> bytes:
+    return _announce_answer("refused", 0, {}, problems)
 
 
 def _announce_answer(

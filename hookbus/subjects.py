@@ -38,6 +38,7 @@ CONFIG_BUCKET: Final = "hookbus_config"
 CONFIG_KEY: Final = "current"
 STATE_BUCKET: Final = "hookbus_state"
 OVERRIDES_KEY: Final = "overrides"
+SETTINGS_KEY: Final = "settings"
 
 DISPATCHER_SERVICE: Final = "hookbus-dispatcher"
 REGISTRY_SERVICE: Final = "hookbus-registry"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import tempfile
 import time
@@ -23,8 +24,8 @@ from hookbus.loop import run
 
 READY_TIMEOUT: Final = 20.0  # seconds for a cold start on a busy machine; 2 is usual
 EMIT_TIMEOUT: Final = 5.0  # seconds; the plugins' own timeouts are far shorter
-EVENTS_PER_SECOND: Final = 8.0  # on a terminal: a person can follow, and it ends within 15 s
-INTERRUPTED: Final = 130  # what shells say of a process that ctrl-C ended
+EVENTS_PER_SECOND: Final = 12.0  # on a terminal: a person can follow, and it ends within 15 s
+SHELL_SIGNAL: Final = 128  # what shells add to the number of the signal that ended a process
 
 
 def register(app: typer.Typer) -> None:
@@ -38,12 +39,14 @@ def demo(
     fast: Annotated[bool, typer.Option("--fast", help="No pause between events.")] = False,
     speed: Annotated[
         float | None,
-        typer.Option(min=0.1, metavar="N", help="Events per second; 8 on a terminal."),
+        typer.Option(min=0.1, metavar="N", help="Events per second; 12 on a terminal."),
     ] = None,
 ) -> None:
     """Play a conversation over a bus of its own, and show what is decided and why."""
     if fast and speed is not None:
         raise UsageError("demo: expected --fast or --speed, got both")
+    # as ctrl-C does it, so that the temporary folder goes, too
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(SHELL_SIGNAL + number))
     console = Console()
     stage: Stage = JsonStage(sys.stdout) if as_json else TerminalStage(console)
     if speed is None and console.is_terminal and not as_json:
@@ -52,7 +55,7 @@ def demo(
     try:
         tally = _perform(stage, pause)
     except KeyboardInterrupt:
-        fail("demo interrupted; everything it started was stopped", INTERRUPTED)
+        fail("demo interrupted; everything it started was stopped", SHELL_SIGNAL + signal.SIGINT)
     except HookbusError as e:
         fail(f"demo: {e}", UNDECIDED)
     raise typer.Exit(FOUND if tally.misses else DONE)

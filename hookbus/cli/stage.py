@@ -81,7 +81,7 @@ class TerminalStage:
     def starting(self) -> AbstractContextManager[object]:
         if not self._console.is_terminal:
             return nullcontext()
-        return self._console.status("starting a broker, the bus and three plugins")
+        return self._console.status("starting a broker, the bus and its plugins")
 
     def started(self, pids: Mapping[str, int]) -> None:
         self._console.print(

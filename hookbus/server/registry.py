@@ -16,7 +16,7 @@ from hookbus.errors import Disconnected, HookbusError
 from hookbus.keyvalue import NatsKeyValue
 from hookbus.observers import ensure_streams, sync_consumers
 from hookbus.presence import Endpoint, Presence, Service
-from hookbus.registry import Registry, tell_config
+from hookbus.registry import Registry, plugin_config, tell_config
 from hookbus.server.rpc import Rpc
 from hookbus.snapshot import Binding
 from hookbus.streams import NatsStreams
@@ -103,6 +103,7 @@ class _Serving:
             self._keeping.cancel()
             await asyncio.wait([self._keeping])
         await self._rpc.stop()
+        self._registry.stop()
         await self._presence.stop()
 
     async def _write(self) -> None:
@@ -110,7 +111,7 @@ class _Serving:
         made = await self._registry.start()
         # the settings may be others than before a restart: who serves already must hear of it
         for plugin in sorted({binding.plugin for binding in made.bound.document.bindings}):
-            config = self._registry.plugin_config(plugin)
+            config = plugin_config(made.state.settings, plugin)
             await tell_config(self._transport, plugin, config)
         self._generation = made.generation
 

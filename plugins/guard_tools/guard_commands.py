@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
+from itertools import pairwise
 
 from guard_paths import normalise
 from shell_commands import Command, Run
@@ -15,9 +16,9 @@ _FETCHERS = frozenset(
 )
 _DECODERS = frozenset(["base64", "base32", "xxd", "openssl", "rev", "uudecode"])
 _INTERPRETER = re.compile(r"python[\d.]*|perl|ruby|node|nodejs|php|lua|deno|bun|osascript")
-_SYSTEM_FOLDERS = frozenset(
-    "/bin /boot /dev /etc /home /lib /lib64 /opt /proc /root /sbin /srv /sys /usr /var /users"
-    " /system /library /applications".split(" ")
+_SYSTEM_FOLDER = re.compile(
+    r"/(?:bin|boot|dev|etc|home|lib|lib64|opt|proc|root|sbin|srv|sys|usr|var"
+    r"|users|system|library|applications)"
 )
 #: ``/*``, ``/.*``, ``/[!.]*`` at the end of a path: all that is in the folder.
 _EVERYTHING_IN = re.compile(r"(?:/+(?:\.?[*?]+|\[[^/\]]*\][*?]*))+/*$")
@@ -79,7 +80,7 @@ def _substituted(command: Command) -> str | None:
     elif command.program in {"eval", "source", "."}:
         scripts += rest
     elif _INTERPRETER.fullmatch(command.program):
-        scripts += [f for before, f in zip(rest, rest[1:], strict=False) if before.text == "-c"]
+        scripts += [f for before, f in pairwise(rest) if before.text == "-c"]
         scripts += rest[:1]
     fetchers = sorted({name for field in scripts for name in field.runs & _FETCHERS})
     if not fetchers:
@@ -106,7 +107,7 @@ def is_whole(path: str) -> bool:
     place = normalise(plain)
     return (
         place in {"/", "~", "."}
-        or place in _SYSTEM_FOLDERS
+        or _SYSTEM_FOLDER.fullmatch(place) is not None
         or re.fullmatch(r"\.\.(?:/\.\.)*|/[^/]*[*?\[][^/]*", place) is not None
     )
 
@@ -209,7 +210,9 @@ def _push(command: Command) -> str | None:
 def _after_git_options(command: Command) -> list[str]:
     arguments = list(command.arguments)
     while arguments and arguments[0].startswith("-"):
-        arguments = arguments[2 if arguments[0] in {"-C", "-c", "--git-dir", "--work-tree"} else 1 :]
+        arguments = arguments[
+            2 if arguments[0] in {"-C", "-c", "--git-dir", "--work-tree"} else 1 :
+        ]
     return arguments
 
 

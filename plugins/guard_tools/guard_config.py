@@ -70,7 +70,9 @@ class Config:
         known = {field.name for field in fields(cls)}
         for key in config:
             if key not in known:
-                raise InvalidConfig(f"{key}: unknown key, expected one of {', '.join(sorted(known))}")
+                raise InvalidConfig(
+                    f"{key}: unknown key, expected one of {', '.join(sorted(known))}"
+                )
         return cls(**{key: _value(key, value) for key, value in config.items()})
 
 

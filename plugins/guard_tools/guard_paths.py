@@ -82,7 +82,7 @@ def forbidden(path: str, patterns: Iterable[str], allowed: Iterable[str] = ()) -
     """Return the pattern that forbids *path*, None when it may be used."""
     place = normalise(path)
     parts = place.split("/")
-    if len(place) > MAX_PATH or any(fnmatchcase(parts[-1], name) for name in HARMLESS):
+    if not place or len(place) > MAX_PATH or any(fnmatchcase(parts[-1], name) for name in HARMLESS):
         return None
     if any(_matches(pattern, parts) for pattern in allowed):
         return None
@@ -92,6 +92,9 @@ def forbidden(path: str, patterns: Iterable[str], allowed: Iterable[str] = ()) -
 def _matches(pattern: str, parts: list[str]) -> bool:
     """Tell whether *pattern* matches *parts*, or a folder above them."""
     expected = _expected(pattern)
+    literal = expected[-1]
+    if literal not in parts and not _is_glob(literal) and not any(map(_GLOB.search, parts)):
+        return False  # the usual case, by far
     if expected[0] != "**":
         return _matches_at(expected, parts, 0)
     rest = expected[1:]
@@ -102,6 +105,11 @@ def _matches(pattern: str, parts: list[str]) -> bool:
 def _expected(pattern: str) -> tuple[str, ...]:
     text = pattern.lower() if pattern.startswith("**") else normalise(pattern)
     return tuple(text.split("/"))
+
+
+@lru_cache(maxsize=1024)
+def _is_glob(expected: str) -> bool:
+    return _GLOB.search(expected) is not None
 
 
 def _matches_at(expected: tuple[str, ...], parts: list[str], start: int) -> bool:
@@ -118,7 +126,7 @@ def _matches_at(expected: tuple[str, ...], parts: list[str], start: int) -> bool
 def _same(expected: str, part: str) -> bool:
     if expected == part:
         return True
-    if "*" in expected and fnmatchcase(part, expected):
+    if _is_glob(expected) and fnmatchcase(part, expected):
         return True
     if not _GLOB.search(part):
         return False

@@ -159,7 +159,8 @@ def _candidates(word: str) -> Iterator[str]:
         return  # a sentence
     yield word
     for piece in re.split(r"[=@:,]", word)[1:] if not _URL.match(word) else ():
-        yield piece
+        if piece:
+            yield piece
     if ":" in word and not _URL.match(word):
         yield word.split(":")[0]
     if option := re.match(r"-[A-Za-z](?=[~/.$])", word):

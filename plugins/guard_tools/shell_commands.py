@@ -1,4 +1,4 @@
-"""From a command text to everything that it would run, wrappers and nested scripts included. Pure."""
+"""From a command text to all that it would run, through wrappers and nested scripts. Pure."""
 
 from __future__ import annotations
 
@@ -137,9 +137,7 @@ class _Reader:
         command = self.redirected(Command(fields), simple.redirects, depth)
         return tuple(self.unwrap(command, piped if command.input is None else command.input, depth))
 
-    def redirected(
-        self, command: Command, redirects: tuple[Redirect, ...], depth: int
-    ) -> Command:
+    def redirected(self, command: Command, redirects: tuple[Redirect, ...], depth: int) -> Command:
         reads: list[str] = []
         writes: list[str] = []
         text: str | None = None
@@ -191,7 +189,9 @@ class _Reader:
         return [replace(command, fields=command.fields[:1], is_wrapper=True), *found]
 
     def script(self, script: Script, depth: int) -> None:
-        positional = {str(index): (text,) for index, text in enumerate(script.arguments)}
+        positional: dict[str, tuple[str, ...]] = {
+            str(index): (text,) for index, text in enumerate(script.arguments)
+        }
         if script.arguments[1:]:
             positional |= {"@": script.arguments[1:], "*": script.arguments[1:]}
         self.read(script.source, positional, depth + 1)

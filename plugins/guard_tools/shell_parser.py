@@ -13,6 +13,7 @@ _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=")
 #: words after which another command begins.
 _TRANSPARENT = frozenset({"if", "then", "elif", "else", "while", "until", "do", "!", "time"})
 _REDIRECTS = frozenset({"<", ">", ">>", ">|", "<>", "<&", ">&", "&>", "&>>", "<<", "<<-", "<<<"})
+_ENDS = frozenset({")", ";;", ";&", ";;&"})
 _SEPARATORS = frozenset({";", "&", "&&", "||", "\n"})
 
 
@@ -105,9 +106,7 @@ class _Parser:
         while not self.at_end:
             if self.operator() in _SEPARATORS:
                 self.take()
-            elif self.operator() in closers or self.keyword() in closers:
-                break
-            elif self.operator() in {")", ";;", ";&", ";;&"}:
+            elif self.operator() in _ENDS | closers or self.keyword() in closers:
                 break
             else:
                 found.append(self.pipeline())
@@ -169,7 +168,7 @@ class _Parser:
         if self.depth > MAX_GROUPS:
             raise Unparsable(f"more than {MAX_GROUPS} groups in groups")
         while self.keyword() != "esac":
-            while self.operator() in {"\n", ";;", ";&", ";;&"}:
+            while self.operator() in {"\n", *_ENDS} - {")"}:
                 self.take()
             if self.keyword() == "esac":
                 break

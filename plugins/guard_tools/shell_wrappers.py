@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from dataclasses import dataclass
 
 from shell_fields import Field
@@ -45,10 +46,9 @@ _PREFIXES = {
 }
 #: these have operands of their own before the command.
 _OPERANDS = {"timeout": 1, "flock": 1, "chroot": 1, "chrt": 1, "taskset": 1}
-_LONG_WITH_VALUE = frozenset(
-    "--user --group --chdir --host --prompt --unset --adjustment --signal --kill-after --max-args"
-    " --max-procs --delimiter --arg-file --jobs --class --classdata --output --error --input"
-    " --replace --max-lines --eof".split(" ")
+_LONG_WITH_VALUE = re.compile(
+    r"--(?:user|group|chdir|host|prompt|unset|adjustment|signal|kill-after|max-args|max-procs"
+    r"|max-lines|delimiter|arg-file|jobs|class|classdata|output|error|input|replace|eof)"
 )
 _FIND_EXEC = frozenset(["-exec", "-execdir", "-ok", "-okdir"])
 
@@ -88,7 +88,7 @@ def _after_options(fields: tuple[Field, ...], with_value: str) -> tuple[Field, .
         text = fields[index].text
         if text == "--":
             return fields[index + 1 :]
-        takes_next = text in _LONG_WITH_VALUE or (
+        takes_next = _LONG_WITH_VALUE.fullmatch(text) or (
             not text.startswith("--") and len(text) > 1 and text[-1] in with_value
         )
         index += 2 if takes_next else 1
@@ -99,13 +99,15 @@ def _find_commands(fields: tuple[Field, ...]) -> list[tuple[Field, ...]]:
     # below a named folder a find usually filters; below / and ~ what it finds is taken as all of it
     roots = tuple(root for root in find_roots(fields) if root.text.startswith(("/", "~")))
     found: list[tuple[Field, ...]] = []
-    texts = [field.text for field in fields]
-    for start, text in enumerate(texts):
-        if text in _FIND_EXEC:
-            ends = [i for i in range(start, len(texts)) if texts[i] in {";", "+"}]
-            inner = fields[start + 1 : ends[0] if ends else None]
-            expanded = [r for f in inner for r in (roots if f.text == "{}" and roots else (f,))]
-            found += [tuple(expanded)] if expanded else []
+    inner: list[Field] | None = None  # of the -exec that is being read
+    for field in (*fields, Field(";")):
+        if inner is None:
+            inner = [] if field.text in _FIND_EXEC else None
+        elif field.text in {";", "+"}:
+            found += [tuple(inner)] if inner else []
+            inner = None
+        else:
+            inner += roots if field.text == "{}" and roots else (field,)
     return found
 
 
@@ -152,7 +154,9 @@ def _option_value(texts: tuple[str, ...], names: tuple[str, str]) -> list[Script
     short, long = names
     for index, text in enumerate(texts):
         if text in names:
-            return [Script(" ".join(texts[index + 1 :] if short == "-S" else texts[index + 1 :][:1]))]
+            return [
+                Script(" ".join(texts[index + 1 :] if short == "-S" else texts[index + 1 :][:1]))
+            ]
         if text.startswith((f"{long}=", short)) and not text.startswith("--no"):
             return [Script(text.removeprefix(f"{long}=").removeprefix(short))]
     return []

@@ -13,12 +13,8 @@ import pytest
 from nats.aio.msg import Msg
 
 from hookbus.registry import tell_config
-
-from .conftest import SOON, Bus, OnBus, Page
-
-#: What differs from one conversation to the next; only its type is compared.
-VOLATILE = frozenset(["id", "call", "ms", "generation", "in_flight"])
-TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
+from tests.docs.bus import SOON, Bus, OnBus
+from tests.docs.page import Page, settled
 
 #: Labels whose blocks are no answer of the bus: they are sent by the conversation, or run.
 SENT = {"event", "binary", "announcement", "goodbye", "verdicts", "ping", "ctl-requests"}
@@ -27,19 +23,6 @@ PURE = {"data"}
 PROGRAMS = {"emitter", "plugin", "plugin-node"}
 HEARD = ["decision", "refusal", "notified", "announcement-answers", "call", "config", "observed"]
 HEARD += ["ctl-answers", "stats-data"]
-
-
-def settled(value: Any, key: str = "") -> Any:
-    """Put a type's name in place of what cannot be the same twice."""
-    if key == "counters":
-        return sorted(value)
-    if isinstance(value, dict):
-        return {name: settled(member, name) for name, member in value.items()}
-    if isinstance(value, list):
-        return [settled(item) for item in value]
-    if key in VOLATILE:
-        return type(value).__name__
-    return TIME.sub("TIME", value) if isinstance(value, str) else value
 
 
 class Outsider:
@@ -249,3 +232,25 @@ def test_a_dry_run_is_decided_and_never_observed(on_bus: OnBus, page: Page) -> N
         return dry["dry_run"], notified, first["event"]["id"]
 
     assert on_bus(scenario) == (True, {"v": 1, "stored": False}, "not dry")
+
+
+def test_an_event_that_comes_again_gets_the_same_decision(on_bus: OnBus, page: Page) -> None:
+    async def scenario(bus: Bus) -> list[Any]:
+        outsider = Outsider(bus, page)
+        same, other = {"id": "7"}, {"id": "7", "data": {"text": "other"}}
+        return [json.loads((await outsider.emit(**e)).data) for e in (same, same, other)]
+
+    first, again, other = on_bus(scenario)
+
+    assert again == first
+    assert (other["outcome"], other["cause"], other["code"]) == ("block", "config", "id_reuse")
+
+
+def test_the_page_names_every_operation_of_the_registry(on_bus: OnBus, page: Page) -> None:
+    [row] = [row for row in page.rows("subject") if row[0].startswith("`hookbus.ctl.")]
+
+    answer = on_bus(lambda bus: bus.ask("hookbus.ctl.ops.nonsense", {"v": 1}))
+
+    known = ", ".join(re.findall(r"`(\w+)`", row[2]))
+    assert answer["error"]["code"] == "unknown_operation"
+    assert answer["error"]["message"] == f"expected one of {known}, got 'nonsense'"

@@ -17,9 +17,8 @@ from typing import Any
 import pytest
 
 from hookbus.broker import EmbeddedBroker
-
-from .conftest import SOON, Bus, OnBus, Page
-from .test_protocol_on_bus import settled
+from tests.docs.bus import SOON, Bus, OnBus
+from tests.docs.page import Page, settled
 
 HARMLESS = {"text": "hi"}
 LEAK = {"text": "my key is sk-abc123", "user": "u1"}
@@ -53,9 +52,7 @@ def emitter(page: Page, tmp_path: Path) -> list[str]:
 @asynccontextmanager
 async def started(command: list[str], url: str) -> AsyncIterator[Process]:
     environ = {**os.environ, "HOOKBUS_NATS_URL": url}
-    process = await asyncio.create_subprocess_exec(
-        *command, stdout=PIPE, stderr=PIPE, env=environ
-    )
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE, env=environ)
     try:
         yield process
     finally:
@@ -101,9 +98,7 @@ def test_the_plugins_and_the_emitter_of_the_page_understand_each_other(
     assert unbound == (0, json.dumps(PRIVATE), "")
 
 
-def test_the_plugins_of_the_page_fail_without_telling_why(
-    on_bus: OnBus, plugin: list[str]
-) -> None:
+def test_the_plugins_of_the_page_fail_without_telling_why(on_bus: OnBus, plugin: list[str]) -> None:
     async def scenario(bus: Bus) -> Any:
         async with started(plugin, bus.url) as process:
             answer = await line_of(process)

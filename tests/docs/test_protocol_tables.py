@@ -14,15 +14,14 @@ from hookbus import subjects
 from hookbus.catalog import Catalog
 from hookbus.config.settings import Settings
 from hookbus.manifest.announcement import parse_announcement
-from hookbus.manifest.hook import HookOptions
+from hookbus.manifest.hook import HookOptions, parse_hook
 from hookbus.models import Cause, Decision, FailureClass, Resolution
 from hookbus.telemetry import COUNTERS
 from hookbus.wire.call import decode_call, decode_observed
 from hookbus.wire.decision import decode_decision, decode_refusal
 from hookbus.wire.event import decode_event
 from hookbus.wire.verdict import Answer, Dropped, Expected, Extend, verify_reply
-
-from .conftest import Page
+from tests.docs.page import Page
 
 CALL_ID = "NIxwEl8D7kemir1sFuVyLA"
 EXPECTED = Expected("no-secrets", CALL_ID, attempt=1, max_bytes=1_000)
@@ -102,6 +101,24 @@ def test_the_page_explains_every_option_of_a_hook_with_its_default(page: Page) -
     for name in shown.keys() - {"type", "phase", "name"}:
         default = HookOptions.model_fields[name].default
         assert shown[name] == (default if isinstance(default, str) else json.dumps(default)), name
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("on_failure", "open"),
+        ("when", ["true"]),
+        ("writable", ["/text"]),
+        ("retry", 1),
+        ("cache_ttl_ms", 1_000),
+        ("cache_key", ["/text"]),
+    ],
+)
+def test_an_observe_hook_refuses_what_the_page_says(option: str, value: Any) -> None:
+    problems = parse_hook({"type": "tool_invoked", "phase": "observe", option: value})
+
+    assert isinstance(problems, tuple)
+    assert [problem.at for problem in problems] == [option]
 
 
 def test_the_settings_of_the_page_have_these_defaults(page: Page) -> None:

@@ -17,7 +17,7 @@ from hookbus.message import Message
 from hookbus.models import Continue, Decision, HookEvent
 from hookbus.plugin import Plugin, PluginServer
 from hookbus.registry import Registry
-from hookbus.snapshot import Binding
+from hookbus.snapshot import Binding, decode_document
 from hookbus.streams import Streams
 from hookbus.transport import Transport
 from tests.flow.engines import Engine
@@ -165,6 +165,19 @@ class Bus:
             lambda: all(d.ingress.generation >= made.generation for d in self.dispatchers)
         )
         return made.generation
+
+    async def until_unbound(self, plugin: str) -> None:
+        """Wait until the dispatchers know no hook of *plugin* any more."""
+        config = await self.engine.bucket(self.transport, subjects.CONFIG_BUCKET)
+        names = {plugin}
+        while plugin in names:
+            entry = await config.get(subjects.CONFIG_KEY)
+            assert entry is not None
+            names = {binding.plugin for binding in decode_document(entry.value).bindings}
+            await asyncio.sleep(0.001)
+        await self.until(
+            lambda: all(d.ingress.generation >= entry.revision for d in self.dispatchers)
+        )
 
     async def until(self, is_true: Callable[[], bool]) -> None:
         """Wait for what no event tells of; the test's own time limit ends it."""

@@ -135,6 +135,8 @@ class Scripted:
         assert self._transport is not None
         if reply.speaker is not None:
             subject = f"{subject.rpartition('.')[0]}.{reply.speaker}"
+        if reply.body is None and "call" not in call:
+            return  # an observed event: a verdict would be no answer to it
         if self._transport.is_connected:
             body = self._body(reply, call) if reply.body is None else reply.body
             await self._transport.publish(subject, body, headers=reply.headers)

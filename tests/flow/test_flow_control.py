@@ -108,7 +108,7 @@ async def test_a_plugin_that_nobody_knows_is_an_error_that_lists_the_known_ones(
 ) -> None:
     await bus.start(Scripted("a"))
 
-    with pytest.raises(ControlError, match="'nobody'.*announced are: a") as refused:
+    with pytest.raises(ControlError, match=r"'nobody'.*announced are: a") as refused:
         await bus.control(operation, plugin="nobody")
 
     assert (refused.value.code, refused.value.pointer) == ("unknown_plugin", "/plugin")

@@ -1,4 +1,4 @@
-"""One generation for one event, and how changes of the configuration reach the dispatchers (R16)."""
+"""One generation for one event, and how a new one reaches the dispatchers (R16)."""
 
 from __future__ import annotations
 

@@ -171,7 +171,9 @@ async def test_an_observer_that_hangs_delays_no_emit(bus: Bus) -> None:
 
 async def test_an_observer_that_was_away_gets_what_it_missed(bus: Bus) -> None:
     seen: list[HookEvent[MessageReceived]] = []
-    await bus.start(Scripted("o", phase="observe"))
+    away = Scripted("o", phase="observe")
+    await bus.start(away)
+    await away.vanish()
     await bus.emit({"text": "missed"})
 
     await bus.serve(_observer(seen, name="o", hook="hook"))

@@ -13,7 +13,8 @@ from hookbus.testing import MemoryBroker, MemoryKeyValue, MemoryTransport, run_v
 
 def test_a_bucket_on_a_cut_connection_is_cut_and_catches_up_later() -> None:
     async def scenario() -> list[Entry]:
-        broker, seen = MemoryBroker(), []
+        broker = MemoryBroker()
+        seen: list[Entry] = []
         transport = MemoryTransport(broker)
         cut, living = MemoryKeyValue(broker, "b", transport), MemoryKeyValue(broker, "b")
         await cut.watch("k", seen.append)

@@ -8,38 +8,46 @@ import pytest
 
 from hookbus.errors import Disconnected, PayloadTooLarge, PublishDenied, RequestTimeout
 from hookbus.testing import MemoryBroker, MemoryTransport, run_virtual
-from hookbus.transport import Message
+from hookbus.transport import Message, MessageCallback
+
+
+class Taken:
+    """Notes who took which message."""
+
+    def __init__(self) -> None:
+        self.notes: list[tuple[str, str]] = []
+
+    def by(self, name: str) -> MessageCallback:
+        return lambda message: self.notes.append((message.subject, name))
 
 
 def test_the_members_of_a_group_take_turns() -> None:
     async def scenario() -> list[str]:
-        broker, taken = MemoryBroker(), []
+        broker, taken = MemoryBroker(), Taken()
         for name in ("first", "second", "third"):
             member = MemoryTransport(broker)
-            await member.subscribe("a", lambda _, name=name: taken.append(name), queue="g")
+            await member.subscribe("a", taken.by(name), queue="g")
 
         for _ in range(4):
             await member.publish("a", b"")
         await member.flush()
-        return taken
+        return [name for _, name in taken.notes]
 
     assert run_virtual(scenario()) == ["first", "second", "third", "first"]
 
 
 def test_the_turns_on_one_subject_do_not_move_those_on_another() -> None:
     async def scenario() -> list[tuple[str, str]]:
-        broker, taken = MemoryBroker(), []
+        broker, taken = MemoryBroker(), Taken()
         for name in ("first", "second"):
             member = MemoryTransport(broker)
-            for subject in ("a", "b"):
-                await member.subscribe(
-                    subject, lambda m, name=name: taken.append((m.subject, name)), queue="g"
-                )
+            await member.subscribe("a", taken.by(name), queue="g")
+            await member.subscribe("b", taken.by(name), queue="g")
 
         for subject in ("a", "b", "a", "b"):
             await member.publish(subject, b"")
         await member.flush()
-        return taken
+        return taken.notes
 
     assert run_virtual(scenario()) == [
         ("a", "first"),
@@ -163,7 +171,8 @@ def test_the_limit_of_a_message_is_the_brokers() -> None:
 
 def test_a_received_message_does_not_change_with_what_the_sender_keeps() -> None:
     async def scenario() -> list[Message]:
-        transport, received = MemoryTransport(MemoryBroker()), []
+        transport = MemoryTransport(MemoryBroker())
+        received: list[Message] = []
         await transport.subscribe("a", received.append)
         headers = {"A": "before"}
 

@@ -1,0 +1,560 @@
+"""Plugins of the SDK on the bus: verdicts, load, threads, failures, configuration, leaving."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import Any
+
+import msgspec
+import pytest
+
+from hookbus import (
+    Block,
+    Continue,
+    HookEvent,
+    Intercept,
+    MessageReceived,
+    Plugin,
+    Verdict,
+    subjects,
+)
+from hookbus.plugin import PluginServer
+from hookbus.registry import tell_config
+from tests.flow.bus import HI, Bus, calm_plugin
+from tests.flow.scripted import Scripted
+
+SLOW = 2_000  # milliseconds, where a test itself decides when a handler ends
+
+
+def answering(verdict: object, phase: Any = "validate") -> Plugin:
+    """A plugin whose handler returns *verdict*, or raises it."""
+    plugin = Plugin("a", version="1.0.0")
+
+    @plugin.hook("message_received", phase=phase, timeout_ms=1_000)
+    async def answer(event: HookEvent[MessageReceived]) -> Any:
+        if isinstance(verdict, Exception):
+            raise verdict
+        return verdict
+
+    return plugin
+
+
+@pytest.mark.parametrize("verdict", [None, Continue()])
+async def test_a_handler_that_returns_none_or_continue_objects_to_nothing(
+    bus: Bus, verdict: object
+) -> None:
+    await bus.start()
+    await bus.serve(answering(verdict))
+
+    decision = await bus.emit()
+
+    assert decision.outcome == "continue"
+    assert decision.records[0].verdict == "continue"
+    assert decision.records[0].version == "1.0.0"
+
+
+async def test_a_block_of_a_handler_arrives_with_all_that_it_says(bus: Bus) -> None:
+    block = Block("bad word", code="bad", message="Mind your words.", warnings=("w",))
+    await bus.start()
+    await bus.serve(answering(block))
+
+    decision = await bus.emit()
+
+    assert (decision.outcome, decision.code, decision.reason) == ("block", "bad", "a: bad word")
+    assert decision.message == "Mind your words."
+    assert decision.warnings == ("a: w",)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        Intercept(data={"text": "new", "user": "u"}),
+        Intercept(data=MessageReceived(text="new", user="u")),
+        Intercept(merge={"text": "new", "user": "u"}),
+        Intercept(
+            patch=[
+                {"op": "replace", "path": "/text", "value": "new"},
+                {"op": "add", "path": "/user", "value": "u"},
+            ]
+        ),
+    ],
+)
+async def test_each_way_to_intercept_changes_the_data(bus: Bus, change: Intercept) -> None:
+    await bus.start()
+    await bus.serve(answering(change, phase="mutate"))
+
+    decision = await bus.emit(HI)
+
+    assert decision.outcome == "intercept"
+    assert decision.data == {"text": "new", "user": "u"}
+
+
+async def test_further_keys_survive_a_handler_that_copies_its_model(bus: Bus) -> None:
+    plugin = Plugin("a", version="1.0.0")
+
+    @plugin.hook("message_received", phase="mutate", timeout_ms=1_000)
+    async def redact(event: HookEvent[MessageReceived]) -> Verdict:
+        return Intercept(data=event.data.model_copy(update={"text": "***"}))
+
+    await bus.start()
+    await bus.serve(plugin)
+
+    decision = await bus.emit({"text": "secret", "channel": {"id": 5}})
+
+    assert decision.data == {"text": "***", "channel": {"id": 5}}
+    assert decision.records[0].pointers == ("/text",)
+
+
+async def test_an_exception_is_a_service_error_that_leaks_nothing(
+    bus: Bus, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bus.start()
+    await bus.serve(answering(RuntimeError("password is hunter2")))
+
+    decision = await bus.emit()
+    again = await bus.emit()
+
+    assert (decision.outcome, decision.code) == ("block", "service_error")
+    assert again.code == "service_error"
+    assert b"hunter2" not in msgspec.json.encode(decision)
+    assert b"RuntimeError" not in msgspec.json.encode(decision)
+    assert "hunter2" in caplog.text  # the plugin's own log has it
+
+
+@pytest.mark.parametrize(
+    ("verdict", "name"), [(True, "bool"), ("block", "str"), ({"verdict": "block"}, "dict")]
+)
+async def test_a_handler_that_returns_nonsense_is_a_service_error_that_says_what_was_expected(
+    bus: Bus, verdict: object, name: str
+) -> None:
+    await bus.start()
+    await bus.serve(answering(verdict))
+
+    decision = await bus.emit()
+
+    assert decision.code == "service_error"
+    assert decision.records[0].reason == (
+        f"the handler returned {name}, expected Continue, Intercept, Block or None"
+    )
+
+
+async def test_an_intercept_that_is_no_json_is_a_service_error(bus: Bus) -> None:
+    await bus.start()
+    await bus.serve(answering(Intercept(data={"text": object()}), phase="mutate"))
+
+    decision = await bus.emit()
+
+    assert (decision.outcome, decision.code) == ("block", "service_error")
+
+
+@pytest.mark.parametrize("reason", ["lone \ud800 surrogate", object()])
+async def test_a_block_that_cannot_be_said_in_json_is_still_a_block(bus: Bus, reason: Any) -> None:
+    await bus.start()
+    await bus.serve(answering(Block(reason, code="bad")))
+
+    decision = await bus.emit()
+
+    assert (decision.outcome, decision.cause) == ("block", "verdict")
+
+
+async def test_data_that_does_not_fit_the_handlers_model_is_a_service_error_naming_the_field(
+    bus: Bus,
+) -> None:
+    await bus.start(types={"message_received": {"schema": {}}})
+    await bus.serve(answering(Continue()))
+
+    decision = await bus.emit({"text": 5})
+
+    assert decision.code == "service_error"
+    assert decision.records[0].reason == "the data does not fit MessageReceived at 'text'"
+
+
+async def test_a_handler_without_a_model_gets_plain_json(bus: Bus) -> None:
+    seen: list[HookEvent[Any]] = []
+    plugin = Plugin("a", version="1.0.0")
+
+    @plugin.hook(">", phase="validate", name="all", timeout_ms=1_000)
+    async def look(event):  # type: ignore[no-untyped-def]
+        seen.append(event)
+
+    await bus.start()
+    await bus.serve(plugin)
+
+    await bus.emit(HI, subject="s", hbchain="x,y", dry_run=True, other=7)
+
+    [event] = seen
+    assert event.data == HI
+    assert (event.type, event.source, event.subject) == ("message_received", "/test", "s")
+    assert (event.chain, event.dry_run, event.extensions) == (("x", "y"), True, {"other": 7})
+    assert event.principal is None
+    assert event.decision is None
+
+
+async def test_a_slow_handler_does_not_hold_up_the_other_calls(bus: Bus) -> None:
+    release = asyncio.Event()
+    plugin = Plugin("a", version="1.0.0")
+
+    @plugin.hook("message_received", phase="validate", timeout_ms=SLOW)
+    async def wait(event: HookEvent[MessageReceived]) -> None:
+        if event.data.text == "slow":
+            await release.wait()
+
+    await bus.start()
+    await bus.serve(plugin)
+    slow = bus.begin(bus.emit({"text": "slow"}))
+    await bus.until(lambda: bus.dispatcher.ingress.in_flight == 1)
+
+    quick = await bus.together(bus.emit({"text": "quick"}) for _ in range(20))
+    release.set()
+
+    assert [d.outcome for d in quick] == ["continue"] * 20
+    assert (await slow).outcome == "continue"
+
+
+async def test_beyond_64_calls_an_async_plugin_answers_overloaded_at_once(bus: Bus) -> None:
+    release = asyncio.Event()
+    plugin = Plugin("a", version="1.0.0")
+    running: list[str] = []
+
+    @plugin.hook("message_received", phase="validate", timeout_ms=SLOW)
+    async def wait(event: HookEvent[MessageReceived]) -> None:
+        running.append(event.id)
+        await release.wait()
+
+    await bus.start()
+    await bus.serve(plugin)
+    first = [bus.begin(bus.emit()) for _ in range(64)]
+    await bus.until(lambda: len(running) == 64)
+
+    decision, seconds = await bus.timed(bus.emit())
+    release.set()
+
+    assert (decision.outcome, decision.code) == ("block", "overloaded")
+    assert decision.records[0].reason == "64 calls in flight"
+    assert seconds < 1.0
+    assert [(await task).outcome for task in first] == ["continue"] * 64
+
+
+async def test_beyond_16_threads_a_sync_plugin_answers_overloaded_at_once(bus: Bus) -> None:
+    release = threading.Event()
+    plugin = Plugin("a", version="1.0.0")
+    running: list[str] = []
+
+    @plugin.hook("message_received", phase="validate", timeout_ms=SLOW)
+    def wait(event: HookEvent[MessageReceived]) -> None:
+        running.append(event.id)
+        release.wait()
+
+    await bus.start()
+    await bus.serve(plugin)
+    first = [bus.begin(bus.emit()) for _ in range(16)]
+    await bus.until(lambda: len(running) == 16)
+
+    decision = await bus.emit()
+    release.set()
+
+    assert (decision.outcome, decision.code) == ("block", "overloaded")
+    assert decision.records[0].reason == "16 calls in flight"
+    assert [(await task).outcome for task in first] == ["continue"] * 16
+
+
+async def test_a_thread_that_timed_out_keeps_its_slot_and_is_reported(
+    bus: Bus, caplog: pytest.LogCaptureFixture
+) -> None:
+    release = threading.Event()
+    plugin = Plugin("a", version="1.0.0")
+
+    @plugin.hook("message_received", phase="validate", timeout_ms=50)
+    def hang(event: HookEvent[MessageReceived]) -> None:
+        release.wait()
+
+    await bus.start()
+    server = await bus.serve(plugin)
+
+    decision = await bus.emit()
+    await bus.until(lambda: server.stuck_threads == 1)
+    [stats] = await bus.ask("STATS", "a")
+    release.set()
+    await bus.until(lambda: server.stuck_threads == 0)
+
+    assert decision.code == "timeout"
+    assert stats["endpoints"][0]["data"]["threads"] == 1
+    assert stats["endpoints"][0]["data"]["stuck_threads"] == 1
+    assert "handler_thread_still_running hook=message-received stuck=1" in caplog.text
+
+
+async def test_an_async_handler_that_times_out_is_stopped_and_answers_nothing(bus: Bus) -> None:
+    stopped: list[bool] = []
+    plugin = Plugin("a", version="1.0.0")
+
+    @plugin.hook("message_received", phase="validate", timeout_ms=50)
+    async def hang(event: HookEvent[MessageReceived]) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.append(True)
+
+    await bus.start()
+    await bus.serve(plugin)
+
+    decision = await bus.emit()
+    await bus.until(lambda: bool(stopped))
+
+    assert decision.code == "timeout"
+    assert bus.counters["late_reply"] == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"garbage", b"[]", b"{}", b"\xff", b'{"v":1,"call":"x","plugin":"a","event":{}}'],
+)
+async def test_a_malformed_call_is_survived(bus: Bus, body: bytes) -> None:
+    await bus.start()
+    await bus.serve(calm_plugin("a"))
+
+    await bus.transport.publish("hookbus.call.a.hook", body, reply="hookbus.reply.x.y.a")
+    await bus.transport.publish("hookbus.call.a.hook", body)
+    await bus.transport.flush()
+    decision = await bus.emit()
+
+    assert decision.outcome == "continue"
+
+
+async def test_a_call_about_an_event_without_its_attributes_is_a_service_error(bus: Bus) -> None:
+    await bus.start()
+    await bus.serve(calm_plugin("a"))
+    answers: list[dict[str, Any]] = []
+    await bus.transport.subscribe(
+        "hookbus.reply.x.*.*", lambda m: answers.append(msgspec.json.decode(m.data))
+    )
+    await bus.transport.flush()
+    call = b'{"v":1,"call":"c","plugin":"a","hook":"hook","phase":"validate","timeout_ms":500,'
+
+    await bus.transport.publish(
+        "hookbus.call.a.hook", call + b'"event":{}}', reply="hookbus.reply.x.c.a"
+    )
+    await bus.until(lambda: bool(answers))
+
+    assert (answers[0]["verdict"], answers[0]["code"]) == ("error", "service_error")
+
+
+async def test_a_verdict_goes_to_a_dispatchers_reply_subject_or_nowhere(bus: Bus) -> None:
+    heard: list[bytes] = []
+    await bus.start()
+    await bus.serve(calm_plugin("a"))
+    await bus.transport.subscribe("hookbus.ctl.>", lambda m: heard.append(m.data))
+    await bus.transport.flush()
+    call = b'{"v":1,"call":"c","plugin":"a","hook":"hook","phase":"validate","timeout_ms":500,'
+    event = b'"event":{"id":"1","source":"/t","type":"message_received","data":{"text":""}}}'
+
+    await bus.transport.publish("hookbus.call.a.hook", call + event, reply="hookbus.ctl.a.remove")
+    await bus.emit()  # is answered after it
+
+    assert heard == []
+
+
+async def test_the_configuration_comes_with_the_answer_to_the_announcement(bus: Bus) -> None:
+    plugin = calm_plugin("a")
+    await bus.start(plugins={"a": {"config": {"words": ["x"], "limit": 3}}})
+
+    await bus.serve(plugin)
+
+    assert plugin.config == {"words": ["x"], "limit": 3}
+
+
+async def test_a_changed_configuration_reaches_every_replica_at_once(bus: Bus) -> None:
+    replicas = [calm_plugin("a"), calm_plugin("a")]
+    heard: list[dict[str, Any]] = []
+    await bus.start(plugins={"a": {"config": {"limit": 3}}})
+    for replica in replicas:
+        replica.on_config(heard.append)
+        await bus.serve(replica)
+
+    await tell_config(bus.registry_transport, "a", {"limit": 4})
+    await bus.until(lambda: len(heard) == 4)
+
+    assert [replica.config for replica in replicas] == [{"limit": 4}, {"limit": 4}]
+
+
+async def test_an_equal_or_malformed_configuration_changes_nothing(bus: Bus) -> None:
+    plugin = calm_plugin("a")
+    heard: list[dict[str, Any]] = []
+    await bus.start(plugins={"a": {"config": {"limit": 3}}})
+    await bus.serve(plugin)
+    plugin.on_config(heard.append)
+
+    for body in (b"garbage", b"\xff", b'{"v":1}', b'{"v":1,"config":{"limit":3}}'):
+        await bus.transport.publish(subjects.config("a"), body)
+    await tell_config(bus.transport, "a", {"limit": 5})
+    await bus.until(lambda: bool(heard))
+
+    assert heard == [{"limit": 5}]
+
+
+async def test_a_plugin_serves_before_anybody_answers_its_announcement(bus: Bus) -> None:
+    server = PluginServer(calm_plugin("a"), await bus.connect("a"))
+    await server.start()
+    unanswered = server.answered
+    await bus.start()
+
+    await server.announced()
+    await bus.served()
+    decision = await bus.emit()
+    await server.stop()
+
+    assert unanswered is None
+    assert server.answered is not None
+    assert server.answered.state == "bound"
+    assert [r.plugin for r in decision.records] == ["a"]
+
+
+async def test_a_plugin_announces_itself_again_after_a_reconnect(bus: Bus) -> None:
+    await bus.start()
+    server = await bus.serve(calm_plugin("a"), can_cut=True)
+    answers: list[str] = []
+    server.on_answer = lambda answer: answers.append(answer.state)
+
+    bus.cut(bus.connection_of(server))
+    await bus.until(lambda: not bus.connection_of(server).is_connected)
+    bus.mend(bus.connection_of(server))
+    await bus.until(lambda: bool(answers))
+    decision = await bus.emit()
+
+    assert answers == ["bound"]
+    assert decision.outcome == "continue"
+
+
+async def test_a_refused_plugin_hears_why(bus: Bus) -> None:
+    await bus.start()
+    await bus.serve(calm_plugin("a"))
+    other = Plugin("a", version="1.0.0")
+
+    @other.hook("message_received", phase="validate", priority=7)
+    async def another_hook(event: HookEvent[Any]) -> None: ...
+
+    server = await bus.serve(other)
+
+    assert server.answered is not None
+    assert server.answered.state == "refused"
+    assert "raise the version" in server.answered.problems[0]["message"]
+
+
+async def test_a_plugin_that_leaves_finishes_what_it_was_asked_and_is_asked_no_more(
+    bus: Bus,
+) -> None:
+    release = asyncio.Event()
+    begun: list[str] = []
+    plugin = Plugin("a", version="1.0.0")
+
+    @plugin.hook("message_received", phase="validate", timeout_ms=SLOW)
+    async def wait(event: HookEvent[MessageReceived]) -> Block:
+        begun.append(event.id)
+        await release.wait()
+        return Block("finished")
+
+    await bus.start()
+    server = await bus.serve(plugin)
+    running = bus.begin(bus.emit())
+    await bus.until(lambda: len(begun) == 1)
+
+    leaving = bus.begin(server.stop())
+    await bus.until_unbound("a")
+    after = await bus.emit()
+    release.set()
+    await leaving
+
+    assert (await running).reason == "a: finished"
+    assert after.outcome == "continue"
+    assert len(begun) == 1
+
+
+async def test_whoever_asks_before_the_goodbye_is_known_is_answered(bus: Bus) -> None:
+    await bus.start()
+    server = await bus.serve(calm_plugin("a"))
+    emits = [bus.begin(bus.emit()) for _ in range(30)]
+
+    await server.stop()
+
+    assert [(await task).outcome for task in emits] == ["continue"] * 30
+
+
+async def test_a_rolling_replacement_fails_no_event(bus: Bus) -> None:
+    await bus.start()
+    first = await bus.serve(calm_plugin("a"))
+    outcomes: list[str] = []
+
+    async def load() -> None:
+        while True:
+            outcomes.append((await bus.emit()).outcome)
+            await asyncio.sleep(0.001)
+
+    bus.begin(load())
+    await bus.serve(calm_plugin("a"))
+    await first.stop()
+    reached = len(outcomes) + 20
+    await bus.until(lambda: len(outcomes) >= reached)
+
+    assert set(outcomes) == {"continue"}
+
+
+async def test_a_plugin_without_a_registry_leaves_all_the_same(
+    bus: Bus, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    server = PluginServer(calm_plugin("a"), await bus.connect("a"))
+    await server.start()
+
+    _, seconds = await bus.timed(server.stop())
+
+    assert seconds < 2.5
+    assert "goodbye_not_answered plugin=a" in caplog.text
+
+
+async def test_a_plugin_answers_the_service_api_in_its_own_shape(bus: Bus) -> None:
+    await bus.start()
+    server = await bus.serve(calm_plugin("a"))
+    await bus.emit()
+
+    [ping] = await bus.ask("PING", "a")
+    [info] = await bus.ask("INFO", "a")
+    [stats] = await bus.ask("STATS", f"a.{server.instance}")
+
+    common = {"name": "a", "id": server.instance, "version": "1.0.0"}
+    for answer, type_ in ((ping, "ping"), (info, "info"), (stats, "stats")):
+        assert common.items() <= answer.items()
+        assert answer["type"] == f"io.nats.micro.v1.{type_}_response"
+        assert isinstance(answer["metadata"], dict)
+    assert isinstance(info["description"], str)
+    [endpoint] = info["endpoints"]
+    assert (endpoint["name"], endpoint["subject"]) == ("hook", "hookbus.call.a.hook")
+    assert (endpoint["queue_group"], endpoint["metadata"]) == ("a", {})
+    [endpoint] = stats["endpoints"]
+    assert (endpoint["num_requests"], endpoint["num_errors"]) == (1, 0)
+    assert endpoint["last_error"] == ""
+    assert {"processing_time", "average_processing_time", "data"} <= endpoint.keys()
+    assert stats["started"].endswith("Z")
+
+
+async def test_everybody_answers_a_ping_to_all(bus: Bus) -> None:
+    await bus.start(Scripted("silent"))
+    await bus.serve(calm_plugin("a"))
+
+    replies = await bus.transport.request_many("$SRV.PING", b"", window=0.1)
+
+    names = {msgspec.json.decode(reply.data)["name"] for reply in replies}
+    assert names == {"a", "hookbus-dispatcher"}
+
+
+async def test_the_service_api_answers_only_to_inboxes(bus: Bus) -> None:
+    heard: list[bytes] = []
+    await bus.start()
+    await bus.serve(calm_plugin("a"))
+    await bus.transport.subscribe("hookbus.ctl.>", lambda m: heard.append(m.data))
+    await bus.transport.flush()
+
+    await bus.transport.publish("$SRV.PING.a", b"", reply="hookbus.ctl.a.remove")
+    await bus.ask("PING", "a")
+
+    assert heard == []

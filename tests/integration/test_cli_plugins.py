@@ -1,0 +1,150 @@
+"""`hookbus plugins`, and what every command has."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hookbus import __version__
+from hookbus.broker import EmbeddedBroker
+from tests.integration.commands import Bus, hookbus, plugin, up
+
+pytestmark = [
+    pytest.mark.usefixtures("nats_server_program"),
+    pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc"),
+]
+
+LONG_NAMES = """\
+from hookbus import Plugin
+
+plugin = Plugin("a-plugin-with-a-rather-long-name", version="10.20.30")
+
+@plugin.hook("response_generated", phase="validate", priority=-1000, name="its-hook-of-a-long-name")
+async def check(event): ...
+
+@plugin.hook("tool_invoked", phase="mutate")
+async def change(event): ...
+
+if __name__ == "__main__":
+    plugin.run()
+"""
+
+NAME = "a-plugin-with-a-rather-long-name"
+
+
+@pytest.fixture(scope="module")
+def bus(nats_server_program: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
+    folder = tmp_path_factory.mktemp("plugins")
+    with up(folder, "--no-bundled") as bus, plugin(bus, folder, NAME, LONG_NAMES):
+        yield bus
+
+
+def test_the_table_says_everything_within_80_columns(bus: Bus) -> None:
+    done = bus.run("plugins")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert f"{NAME} 10.20.30" in done.stdout
+    words = done.stdout.split()
+    for word in ("its-hook-of-a-long-name", "response_generated", "validate", "-1000", "enforce"):
+        assert word in words
+
+
+def test_json_is_the_registrys_list(bus: Bus) -> None:
+    listed = json.loads(bus.run("plugins", "--json").stdout)
+
+    [found] = listed["plugins"]
+    assert found["plugin"] == NAME
+    assert [hook["name"] for hook in found["hooks"]] == ["its-hook-of-a-long-name", "tool-invoked"]
+    assert len(found["replicas"]) == 1
+
+
+def test_a_removed_plugin_is_asked_again_once_it_is_approved(bus: Bus) -> None:
+    removed = bus.run("plugins", "remove", NAME)
+    without = bus.emit("tool_invoked", {"name": "bash", "args": {}})
+    listed = bus.run("plugins")
+    approved = bus.run("plugins", "approve", NAME, "--json")
+    with_it = bus.emit("tool_invoked", {"name": "bash", "args": {}})
+
+    assert (removed.returncode, approved.returncode) == (0, 0)
+    assert without.records == ()
+    assert f"hookbus plugins approve {NAME}" in " ".join(listed.stdout.split())
+    assert [record.plugin for record in with_it.records] == [NAME]
+    assert json.loads(approved.stdout)["generation"] == with_it.generation
+
+
+def test_a_change_is_in_force_when_the_command_returns(bus: Bus) -> None:
+    for operation, expected in (("remove", 0), ("approve", 1)) * 2:
+        bus.run("plugins", operation, NAME)
+
+        decision = bus.emit("tool_invoked", {"name": "bash", "args": {}})
+        assert len(decision.records) == expected
+
+
+def test_an_unknown_plugin_is_refused_and_the_known_are_named(bus: Bus) -> None:
+    done = bus.run("plugins", "remove", "nobody")
+
+    assert done.returncode == 2
+    assert "plugin 'nobody' is neither announced nor in the settings" in done.stderr
+    assert NAME in done.stderr
+
+
+def test_what_is_no_name_is_refused(bus: Bus) -> None:
+    done = bus.run("plugins", "remove", "No Name")
+
+    assert done.returncode == 2
+    assert "expected a plugin's name, got 'No Name'" in done.stderr
+
+
+def test_no_registry_is_exit_code_5(own_broker: EmbeddedBroker) -> None:
+    done = hookbus("plugins", url=own_broker.url)
+
+    assert (done.returncode, done.stdout) == (5, "")
+    assert done.stderr == "hookbus: no registry is listening; is 'hookbus up' running?\n"
+
+
+def test_a_bad_principal_in_the_environment_is_named() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "hookbus", "plugins"],
+        env={"HOOKBUS_PRINCIPAL": "Not A Name"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("hookbus: HOOKBUS_PRINCIPAL='Not A Name': expected a name")
+
+
+def test_the_version_is_said() -> None:
+    assert hookbus("--version").stdout == f"hookbus {__version__}\n"
+
+
+def test_help_names_every_command() -> None:
+    done = hookbus("--help")
+
+    assert done.returncode == 0
+    for command in ("demo", "up", "emit", "plugins", "serve"):
+        assert command in done.stdout
+
+
+def test_an_unknown_command_is_exit_code_2() -> None:
+    assert hookbus("emitt").returncode == 2
+
+
+def test_missing_extras_are_one_line(tmp_path: Path) -> None:
+    without_typer = "import sys; sys.modules['typer'] = None; from hookbus.cli import main; main()"
+
+    done = subprocess.run(
+        [sys.executable, "-c", without_typer], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 2
+    assert done.stderr == (
+        "hookbus: the module 'typer' is not installed; pip install 'hookbus[cli]'\n"
+    )
