@@ -94,9 +94,8 @@ def bind(
         if plugin in overrides.removed:
             bound.pending[plugin] = _removed(plugin, overrides.removed[plugin])
             continue
-        hooks = [
-            _overridden(plugin, h, overrides, now) for h in _hooks(plugin, announcement, settings)
-        ]
+        said = _hooks(plugin, announcement, settings)
+        hooks = [_overridden(plugin, hook, overrides, now) for hook in said]
         version = announcement.version if announcement else "0.0.0"
         made, wrong = _bind_plugin(plugin, version, hooks)
         if wrong:

@@ -64,7 +64,7 @@ class Registry:
         settings: Settings,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """*settings* are the file's; *now* is the wall clock, for overrides that end by themselves."""
+        """*settings* are the file's; *now* is the wall clock, for overrides that have an end."""
         self._transport = transport
         self._config = config
         self._store = StateStore(state, settings)
@@ -144,6 +144,8 @@ class Registry:
         """
         async with self._changing:
             before = await self._store.load()
+            # a tree that does not name the mode must not turn a development bus into production
+            tree = {"mode": before.settings.mode, **tree}
             try:
                 settings = parse_settings(tree, f"applied by {by} at {self._timestamp()}")
             except SettingsError as e:

@@ -49,16 +49,21 @@ def demo(
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(SHELL_SIGNAL + number))
     console = Console()
     stage: Stage = JsonStage(sys.stdout) if as_json else TerminalStage(console)
-    if speed is None and console.is_terminal and not as_json:
-        speed = EVENTS_PER_SECOND
-    pause = 0.0 if fast or speed is None else 1 / speed
+    is_watched = console.is_terminal and not as_json
     try:
-        tally = _perform(stage, pause)
+        tally = _perform(stage, pause_between(fast=fast, speed=speed, is_watched=is_watched))
     except KeyboardInterrupt:
         fail("demo interrupted; everything it started was stopped", SHELL_SIGNAL + signal.SIGINT)
     except HookbusError as e:
         fail(f"demo: {e}", UNDECIDED)
     raise typer.Exit(FOUND if tally.misses else DONE)
+
+
+def pause_between(*, fast: bool, speed: float | None, is_watched: bool) -> float:
+    """Return the seconds between two events: none, unless asked for or a person watches."""
+    if speed is None and is_watched:
+        speed = EVENTS_PER_SECOND
+    return 0.0 if fast or speed is None else 1 / speed
 
 
 def _perform(stage: Stage, pause: float) -> Tally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol, TextIO
+from typing import Any, Final, Protocol, TextIO
 
 import msgspec
 from rich.console import Console
@@ -19,7 +19,9 @@ from hookbus.cli.render import BADGES, INDENT, render_decision
 from hookbus.cli.tally import Miss, PluginTally, Tally
 from hookbus.models import Decision
 
-MISSES_SHOWN = 5
+MISSES_SHOWN: Final = 5
+
+_ROLES: Final = ("broker", "registry", "dispatcher")
 
 
 class Stage(Protocol):
@@ -77,6 +79,7 @@ class TerminalStage:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._thread = ""
+        self._plugins: list[str] = []
 
     def starting(self) -> AbstractContextManager[object]:
         if not self._console.is_terminal:
@@ -87,6 +90,7 @@ class TerminalStage:
         self._console.print(
             Text.assemble(("hookbus demo", "bold"), ("  each of these is a process", QUIET))
         )
+        self._plugins = [name for name in pids if name not in _ROLES]
         for line in _packed(pids, self._console.width):
             self._console.print(line)
         if self._console.is_terminal and (victim := pids.get("redact-secrets")):
@@ -110,6 +114,11 @@ class TerminalStage:
         self._console.print(_outcomes(tally))
         self._console.print()
         self._console.print(_plugins(tally))
+        for name in self._plugins:
+            if name not in tally.plugins:
+                self._console.print(
+                    Text(f"{shorten(name, 40)} was never asked: it observes", QUIET)
+                )
         self._console.print()
         self._console.print(_labels(tally))
         for miss in tally.misses[:MISSES_SHOWN]:

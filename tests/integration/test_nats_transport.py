@@ -21,6 +21,7 @@ from nats.js.api import KeyValueConfig
 from hookbus.broker import EmbeddedBroker, find_nats_server
 from hookbus.errors import ConnectFailed, Disconnected, PublishDenied, TransportError
 from hookbus.keyvalue import NatsKeyValue
+from hookbus.nats_client import NatsClient
 from hookbus.processes import spawn
 from hookbus.transport import NatsTransport
 
@@ -224,7 +225,25 @@ class Recorder:
         self.ended.set()
 
 
-def test_what_was_asked_of_the_broker_is_confirmed_by_a_later_pong(run: Runner) -> None:
+def test_a_flush_is_confirmed_after_the_subscription_it_is_for(run: Runner) -> None:
+    async def scenario() -> None:
+        recorder, client = Recorder(), NatsClient()
+        server = await asyncio.start_server(recorder, "127.0.0.1", 0)
+        await client.connect(f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+
+        await client.subscribe("mine")
+        await client.flush()
+        after_flush = recorder.after("SUB mine  1")
+        await client.close()
+        await recorder.ended.wait()
+        server.close()
+
+        assert after_flush == ["PING"]  # nats-py's own flush writes its only PING before the SUB
+
+    run(scenario())
+
+
+def test_a_drain_is_confirmed_after_the_end_of_the_routing(run: Runner) -> None:
     async def scenario() -> None:
         recorder = Recorder()
         server = await asyncio.start_server(recorder, "127.0.0.1", 0)
@@ -232,17 +251,13 @@ def test_what_was_asked_of_the_broker_is_confirmed_by_a_later_pong(run: Runner) 
         transport = await NatsTransport.connect(url)
 
         subscription = await transport.subscribe("mine", lambda message: None)
-        await transport.flush()
-        after_flush = recorder.after("SUB mine  2")
         await subscription.drain()
         after_drain = recorder.after("UNSUB 2 ")
         await transport.close()
         await recorder.ended.wait()
-
-        assert after_flush == ["PING"]  # nats-py's flush alone writes its only PING before the SUB
-        assert after_drain[0] == "PING"
         server.close()
-        await server.wait_closed()
+
+        assert after_drain[0] == "PING"
 
     run(scenario())
 

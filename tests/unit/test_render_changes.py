@@ -98,6 +98,14 @@ def test_matching_punctuation_between_two_changes_belongs_to_them():
     ]
 
 
+def test_a_part_of_a_word_that_is_the_same_by_chance_belongs_to_the_change():
+    assert compare("is sk-a-key-b here", "is [c:api-key] here") == [
+        ("is ", "is "),
+        ("sk-a-key-b", "[c:api-key]"),
+        (" here", " here"),
+    ]
+
+
 def test_the_pieces_of_a_comparison_put_together_are_the_two_texts():
     before, after = "one, two; three four", "zero one two; 3 four five"
 

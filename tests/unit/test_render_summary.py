@@ -5,7 +5,8 @@ import json
 
 from rich.console import Console
 
-from hookbus.cli.conversation import Line
+from hookbus.cli.conversation import Line, load_conversation
+from hookbus.cli.demo import EVENTS_PER_SECOND, pause_between
 from hookbus.cli.stage import JsonStage, TerminalStage
 from hookbus.cli.tally import Tally, percentile
 from hookbus.models import Decision, EventRef, PluginRecord
@@ -26,30 +27,32 @@ def record(plugin, **members):
     return PluginRecord(plugin=plugin, **known, **members)
 
 
-FINE = Decision(id="d1", event=EVENT, outcome="continue", records=(record("redactor", ms=1.0),))
+FINE = Decision(
+    id="d1", event=EVENT, outcome="continue", records=(record("redact-secrets", ms=1.0),)
+)
 ABSENT = Decision(
     id="d2",
     event=EVENT,
     outcome="block",
     cause="failure",
-    by="redactor",
-    reason="redactor: no_responders: start the plugin",
-    records=(record("redactor", ms=3.0, failure="no_responders"), record("guard", attempt=0)),
+    by="redact-secrets",
+    reason="redact-secrets: no_responders: start the plugin",
+    records=(record("redact-secrets", ms=3.0, failure="no_responders"), record("guard", attempt=0)),
 )
 
 
 def told(stage, *decisions):
     tally = Tally()
-    stage.started({"redactor": 4711, "guard": 4712})
+    stage.started({"broker": 4710, "redact-secrets": 4711, "guard": 4712})
     for decision in decisions:
         tally.add(LINE, decision, 2.0)
         stage.decided(LINE, decision, tally)
     stage.ended(tally)
 
 
-def on_terminal(*decisions, width=80):
+def on_terminal(*decisions, width=80, **options):
     file = io.StringIO()
-    told(TerminalStage(Console(file=file, width=width)), *decisions)
+    told(TerminalStage(Console(file=file, width=width, **options)), *decisions)
     return file.getvalue()
 
 
@@ -62,7 +65,7 @@ def as_json(*decisions):
 def test_the_first_json_line_has_the_process_ids_and_the_last_the_summary():
     lines = as_json(FINE, ABSENT)
 
-    assert lines[0] == {"started": {"redactor": 4711, "guard": 4712}}
+    assert lines[0] == {"started": {"broker": 4710, "redact-secrets": 4711, "guard": 4712}}
     assert [line["n"] for line in lines[1:-1]] == [1, 2]
     assert lines[-1]["summary"]["events"] == 2
 
@@ -74,7 +77,7 @@ def test_a_json_line_has_the_event_the_decision_and_whether_it_is_as_labelled():
     assert fine["data"] == {"text": "hi"}
     assert absent["met"] is False
     assert absent["expect"] == "continue"
-    assert absent["decision"]["by"] == "redactor"
+    assert absent["decision"]["by"] == "redact-secrets"
     assert absent["decision"]["records"][0]["failure"] == "no_responders"
 
 
@@ -82,7 +85,7 @@ def test_the_summary_counts_what_each_plugin_did():
     summary = as_json(FINE, ABSENT, FINE)[-1]["summary"]
 
     assert summary["outcomes"] == {"continue": 2, "intercept": 0, "block": 1}
-    assert summary["plugins"]["redactor"] == {
+    assert summary["plugins"]["redact-secrets"] == {
         "asked": 3,
         "intercepted": 0,
         "blocked": 0,
@@ -104,8 +107,8 @@ def test_the_summary_names_what_is_not_as_labelled():
             "expect": "continue",
             "by": None,
             "got": "block",
-            "got_by": "redactor",
-            "reason": "redactor: no_responders: start the plugin",
+            "got_by": "redact-secrets",
+            "reason": "redact-secrets: no_responders: start the plugin",
         }
     ]
 
@@ -113,7 +116,7 @@ def test_the_summary_names_what_is_not_as_labelled():
 def test_the_terminal_shows_processes_thread_and_figures():
     text = on_terminal(FINE, FINE)
 
-    assert "redactor 4711   guard 4712" in text
+    assert "broker 4710   redact-secrets 4711   guard 4712\n" in text
     assert text.count("Ana ──") == 1
     assert "2 events   ✓ 2 continue   ~ 0 intercept   ✗ 0 block" in text
     assert "labels met: 2 of 2" in text
@@ -125,7 +128,7 @@ def test_the_terminal_says_which_decision_is_not_as_labelled_at_once_and_at_the_
     assert "             not as labelled: expected continue\n" in text
     assert "labels met: 1 of 2" in text
     end = " ".join(text[text.index("labels met") :].split())
-    assert "2 a greeting: expected continue, got block: redactor: no_responders" in end
+    assert "2 a greeting: expected continue, got block: redact-secrets: no_responders" in end
 
 
 def test_of_many_misses_only_the_first_are_repeated():
@@ -147,3 +150,27 @@ def test_a_percentile_is_a_value_that_occurred():
     assert percentile([float(n) for n in range(1, 101)], 99) == 99.0
     assert percentile([5.0], 99) == 5.0
     assert percentile([], 50) is None
+
+
+def test_a_plugin_that_was_never_asked_is_named_as_an_observer():
+    text = on_terminal(FINE)
+
+    assert "\nguard was never asked: it observes\n" in text
+    assert "redact-secrets was never asked" not in text
+    assert "broker was never asked" not in text
+
+
+def test_who_watches_is_told_how_to_kill_the_redactor_and_a_pipe_is_not():
+    assert "kill -9 4711" in on_terminal(FINE, force_terminal=True, color_system=None)
+    assert "kill -9" not in on_terminal(FINE)
+
+
+def test_there_is_a_pause_only_for_a_person_or_on_demand():
+    assert pause_between(fast=False, speed=None, is_watched=False) == 0
+    assert pause_between(fast=True, speed=None, is_watched=True) == 0
+    assert pause_between(fast=False, speed=None, is_watched=True) == 1 / EVENTS_PER_SECOND
+    assert pause_between(fast=False, speed=4.0, is_watched=False) == 0.25
+
+
+def test_a_watched_demo_leaves_time_to_start_within_its_fifteen_seconds():
+    assert len(load_conversation()) / EVENTS_PER_SECOND < 8
