@@ -80,9 +80,11 @@ def _payload(text: str) -> Any:
     where = "--data"
     try:
         if text == "-":
-            where, raw = "--data: stdin", sys.stdin.buffer.read()
+            where = "--data: stdin"
+            raw = sys.stdin.buffer.read()
         elif text.startswith("@"):
-            where, raw = f"--data: {text[1:]!r}", Path(text[1:]).read_bytes()
+            where = f"--data: {text[1:]!r}"
+            raw = Path(text[1:]).read_bytes()
         else:
             raw = text.encode()
         return msgspec.json.decode(raw)

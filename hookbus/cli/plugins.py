@@ -101,7 +101,7 @@ def _show(listed: dict[str, Any], console: Console) -> None:
         )
         return
     table = Table(box=None, pad_edge=False, header_style=QUIET)
-    for heading in ("plugin and hooks", "type"):
+    for heading in ("plugin and hooks", "version, type"):
         table.add_column(heading, overflow="fold")
     for heading in ("phase", "priority", "mode", "up"):
         table.add_column(heading, justify="right" if heading in ("priority", "up") else "left")
@@ -116,10 +116,10 @@ def _show(listed: dict[str, Any], console: Console) -> None:
 def _add_rows(table: Table, plugin: dict[str, Any]) -> None:
     is_absent = plugin["state"] == "bound" and not plugin["replicas"]
     name = Text(clean(plugin["plugin"]), "bold red" if is_absent else "bold")
-    name.append(f" {clean(plugin['version'] or '?')}", style=QUIET)
+    version = Text(clean(plugin["version"] or "?"), QUIET)
     state = Text("" if plugin["state"] == "bound" else plugin["state"], "yellow")
     up = Text(str(len(plugin["replicas"])), "bold red" if is_absent else "green")
-    table.add_row(name, state, "", "", "", up)
+    table.add_row(name, version, state, "", "", up)
     for hook in plugin["hooks"]:
         table.add_row(
             f"  {clean(hook['name'])}",

@@ -12,11 +12,13 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from pydantic import BaseModel
 
 from hookbus import subjects
+from hookbus.emitter import Emitter
 from hookbus.errors import InvalidManifest, Problem
 from hookbus.manifest.announcement import MAX_HOOKS
 from hookbus.manifest.hook import HookOptions, parse_hook
 from hookbus.manifest.semver import is_version
-from hookbus.models import HookEvent, Mode, OnFailure, Phase, Verdict
+from hookbus.models import Decision, HookEvent, Mode, OnFailure, Phase, Verdict
+from hookbus.plugin.chain import chain_of
 
 Handler: TypeAlias = Callable[[HookEvent[Any]], Awaitable[Verdict | None] | Verdict | None]
 ConfigCallback: TypeAlias = Callable[[dict[str, Any]], None]
@@ -67,6 +69,7 @@ class Plugin:
         self._hooks: dict[str, Hook] = {}
         self._config: dict[str, Any] = {}
         self._on_config: list[ConfigCallback] = []
+        self._emitter: Emitter | None = None
 
     @property
     def hooks(self) -> Mapping[str, Hook]:
@@ -93,6 +96,30 @@ class Plugin:
                 callback(self._config)
             except Exception:
                 log.exception("config_callback_failed plugin=%s", self.name)
+
+    async def emit(self, type: str, data: Any, **kwargs: Any) -> Decision:
+        """Fire an event of the plugin's own and return the decision; see :meth:`Emitter.emit`.
+
+        Inside a handler the event carries the chain of plugins that led to it, so that a loop is
+        cut; the plugin itself is never asked about what it emits.
+
+        Raises:
+            RuntimeError: The plugin is not being served.
+        """
+        return await self._served().emit(type, data, **chain_of(self.name), **kwargs)
+
+    async def notify(self, type: str, data: Any, **kwargs: Any) -> None:
+        """Tell the observers of *type*; see :meth:`Emitter.notify`."""
+        await self._served().notify(type, data, **chain_of(self.name), **kwargs)
+
+    def serve_with(self, emitter: Emitter | None) -> None:
+        """Emit through *emitter* from now on; whoever serves the plugin calls this."""
+        self._emitter = emitter
+
+    def _served(self) -> Emitter:
+        if self._emitter is None:
+            raise RuntimeError(f"plugin {self.name!r} is not served; it can emit while run() runs")
+        return self._emitter
 
     def hook(
         self,

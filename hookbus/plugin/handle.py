@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from hookbus.emitter import plain
 from hookbus.models import Block, Continue, HookEvent, Intercept
+from hookbus.plugin.chain import handled
 from hookbus.plugin.declare import Hook, Plugin
 from hookbus.wire.call import Call, Observed
 from hookbus.wire.verdict import Reply
@@ -113,6 +114,7 @@ class Handling:
             log.warning("observer_verdict_ignored hook=%s", hook.options.name)
 
     async def _run(self, hook: Hook, event: HookEvent[Any]) -> Any:
+        handled.set(event)  # each call has a task, and so a context, of its own
         try:
             if hook.is_async:
                 self.slots.async_calls += 1

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from hookbus import subjects
+from hookbus.emitter import Emitter
 from hookbus.errors import TransportError
 from hookbus.manifest.announcement import Announcement, encode_announcement
 from hookbus.plugin.declare import Hook, Plugin
@@ -95,6 +96,8 @@ class PluginServer:
         )
         await self._presence.start()
         await self._transport.flush()
+        source = f"/plugins/{plugin.name}"
+        plugin.serve_with(Emitter(self._transport, source=source, principal=plugin.name))
         self._transport.on_reconnect(self._announce_again)
         self._announce_again()
 
@@ -114,6 +117,7 @@ class PluginServer:
         while self._running:
             await asyncio.wait(self._running)
         await self._presence.stop()
+        self._plugin.serve_with(None)
         self._handling.slots.executor.shutdown(wait=False, cancel_futures=True)
 
     def _data(self) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import os
 import sys
 from collections import OrderedDict
 from pathlib import Path
-from threading import Lock
 from typing import BinaryIO, Protocol
 
 from audit_config import Config
@@ -27,13 +26,12 @@ class Sink(Protocol):
 
 
 class Log:
-    """Writes each event once, whoever of several threads brings it."""
+    """Writes each event once; for one thread at a time."""
 
     def __init__(self, config: Config) -> None:
         self._sink: Sink = FileSink(config) if config.path else StreamSink(sys.stdout.buffer)
         self._remember = config.remember
         self._written: OrderedDict[str, None] = OrderedDict()
-        self._lock = Lock()
         if config.path:
             for key in recent_keys(Path(config.path), config.remember):
                 self._note(key)
@@ -44,17 +42,15 @@ class Log:
         Raises:
             OSError: If it could not be written; then the same key may come again.
         """
-        with self._lock:
-            if key in self._written:
-                return False
-            self._sink.append(text)
-            self._note(key)
-            return True
+        if key in self._written:
+            return False
+        self._sink.append(text)
+        self._note(key)
+        return True
 
     def close(self) -> None:
-        """Let go of the file, once nobody is writing."""
-        with self._lock:
-            self._sink.close()
+        """Let go of the file."""
+        self._sink.close()
 
     def _note(self, key: str) -> None:
         self._written[key] = None

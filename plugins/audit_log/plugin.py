@@ -23,7 +23,7 @@ class Active:
     def __init__(self) -> None:
         self._config = Config()
         self._log: Log | None = None
-        self._lock = Lock()
+        self._lock = Lock()  # handlers run in threads
 
     def configure(self, config: dict[str, Any]) -> None:
         """Take a new configuration, or keep the old one when it cannot be used."""
@@ -41,9 +41,8 @@ class Active:
         """Write *event*, unless it was written already."""
         with self._lock:
             self._log = self._log or Log(self._config)
-            opened, config = self._log, self._config
-        written = entry(event, datetime.now(UTC), include_data=config.include_data)
-        opened.write(key_of(event), line(written))
+            written = entry(event, datetime.now(UTC), include_data=self._config.include_data)
+            self._log.write(key_of(event), line(written))
 
 
 active = Active()

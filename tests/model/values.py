@@ -5,6 +5,7 @@ Times are whole microseconds. Imports no hookbus.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +58,13 @@ class Check:
 
     value: Any
     name: str = ""
+
+    @property
+    def text(self) -> str:
+        """The same in CEL; ``nowhere`` is a member that no data has."""
+        if not self.name:
+            return "data.nowhere == 1" if self.value == "error" else json.dumps(self.value)
+        return f"data.{self.name} == {json.dumps(self.value)}"
 
     def holds(self, data: Any) -> bool | None:
         """None is an error."""

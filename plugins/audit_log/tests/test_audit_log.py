@@ -97,7 +97,7 @@ def test_the_key_of_an_event_is_read_back_from_its_line(event: HookEvent[Any]) -
 
 
 def test_a_line_that_was_cut_has_no_key() -> None:
-    assert key_in(b'{"decision":"d1","ev') == "d1" or key_in(b'{"decision":"d1","ev') is None
+    assert key_in(b'{"decision":"d1","ev') is None
     assert key_in(b"[]") is None
 
 
@@ -214,8 +214,9 @@ def test_a_full_disk_raises() -> None:
 
 def test_a_stream_gets_every_line_at_once() -> None:
     raw = io.BytesIO()
+    stream = io.BufferedRandom(raw)
 
-    StreamSink(io.BufferedWriter(raw)).append(b"1\n")  # type: ignore[arg-type]
+    StreamSink(stream).append(b"1\n")
 
     assert raw.getvalue() == b"1\n"
 
