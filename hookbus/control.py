@@ -17,6 +17,7 @@ from hookbus.registry import Made, Registry, plugin_config, tell_config
 from hookbus.snapshot import Binding
 from hookbus.transport import Transport
 from hookbus.wire.decision import ErrorBody, encode_answer, encode_error
+from hookbus.wire.limits import NOT_JSON
 
 POLL: Final = 0.02  # seconds between two questions to the dispatchers
 WINDOW: Final = 0.1  # seconds to collect answers
@@ -209,7 +210,7 @@ def _plain(value: Any) -> Any:
 def _request(body: bytes) -> dict[str, Any]:
     try:
         request = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError) as e:
+    except NOT_JSON as e:
         raise ControlError(f"not JSON: {e}", code="invalid_request") from e
     if not isinstance(request, dict) or request.get("v") != 1:
         raise ControlError("expected an object with v 1", code="invalid_request", pointer="/v")

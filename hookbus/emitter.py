@@ -24,6 +24,7 @@ from hookbus.errors import (
 from hookbus.models import Cause, Decision, EventRef, Outcome
 from hookbus.transport import Message, NatsTransport, Transport
 from hookbus.wire.decision import decode_decision, decode_refusal
+from hookbus.wire.limits import NOT_JSON
 
 OnUnavailable: TypeAlias = Literal["raise", "block", "continue"]
 
@@ -226,7 +227,7 @@ class Emitter:
         _raise_refusal(reply)
         try:
             decision = decode_decision(reply.data)
-        except msgspec.DecodeError as e:
+        except NOT_JSON as e:
             raise _unavailable("no_responders", f"what answered is no dispatcher: {e}") from e
         if decision.outcome == "intercept":
             if decision.data is msgspec.UNSET:

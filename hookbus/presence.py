@@ -14,6 +14,7 @@ import msgspec
 
 from hookbus import subjects
 from hookbus.transport import Message, Subscription, Transport
+from hookbus.wire.limits import NOT_JSON
 
 _RESPONSE: Final = "io.nats.micro.v1.{}_response"
 _VERBS: Final = ("PING", "INFO", "STATS")
@@ -151,7 +152,7 @@ async def ask(
     for reply in replies:
         try:
             answer = msgspec.json.decode(reply.data)
-        except msgspec.DecodeError:
+        except NOT_JSON:
             continue
         if isinstance(answer, dict) and isinstance(answer.get("id"), str):
             answers.append(answer)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
 import signal
 import sys
 import tempfile
@@ -25,7 +27,12 @@ from hookbus.loop import run
 READY_TIMEOUT: Final = 20.0  # seconds for a cold start on a busy machine; 2 is usual
 EMIT_TIMEOUT: Final = 5.0  # seconds; the plugins' own timeouts are far shorter
 EVENTS_PER_SECOND: Final = 12.0  # on a terminal: a person can follow, and it ends within 15 s
+OBSERVE_TIMEOUT: Final = 2.0  # seconds that the observer may lag behind the last decision
 SHELL_SIGNAL: Final = 128  # what shells add to the number of the signal that ended a process
+
+_OBSERVER: Final = "audit-log"
+_AUDIT_FILE: Final = "audit.jsonl"
+_POLL: Final = 0.02  # seconds
 
 
 def register(app: typer.Typer) -> None:
@@ -47,6 +54,8 @@ def demo(
         raise UsageError("demo: expected --fast or --speed, got both")
     # as ctrl-C does it, so that the temporary folder goes, too
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(SHELL_SIGNAL + number))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # not every terminal can write ✓ and names
     console = Console()
     stage: Stage = JsonStage(sys.stdout) if as_json else TerminalStage(console)
     is_watched = console.is_terminal and not as_json
@@ -75,13 +84,18 @@ def _perform(stage: Stage, pause: float) -> Tally:
         with bus:
             stage.started(bus.pids)
             tally = run(_play(bus.nats_url, conversation, stage, pause))
+            if _OBSERVER in bus.processes:
+                tally.observed = _wait_observed(Path(folder) / _AUDIT_FILE, tally.events)
             stage.ended(tally)
     return tally
 
 
 def _start(folder: Path) -> LocalBus:
     settings = folder / "hookbus.toml"  # the one in the current folder is not meant for the demo
-    settings.write_text('mode = "development"\n')
+    audit_file = json.dumps(str(folder / _AUDIT_FILE), ensure_ascii=False)  # TOML quotes alike
+    settings.write_text(
+        f'mode = "development"\n[plugins.{_OBSERVER}.config]\npath = {audit_file}\n'
+    )
     plugins = tuple(bundled_plugins())
     bus = LocalBus.start(BusPlan(data_dir=folder / "data", settings=settings, plugins=plugins))
     try:
@@ -102,3 +116,13 @@ async def _play(url: str, conversation: list[Line], stage: Stage, pause: float) 
             stage.decided(line, decision, tally)
             await asyncio.sleep(pause)
     return tally
+
+
+def _wait_observed(file: Path, events: int) -> int:
+    """Wait until the observer has written *events* lines, or its time is up; count them."""
+    deadline = time.monotonic() + OBSERVE_TIMEOUT
+    while True:
+        observed = file.read_bytes().count(b"\n") if file.exists() else 0
+        if observed >= events or time.monotonic() > deadline:
+            return observed
+        time.sleep(_POLL)

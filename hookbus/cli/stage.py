@@ -21,8 +21,6 @@ from hookbus.models import Decision
 
 MISSES_SHOWN: Final = 5
 
-_ROLES: Final = ("broker", "registry", "dispatcher")
-
 
 class Stage(Protocol):
     """What the demo tells while it runs, in this order."""
@@ -79,7 +77,6 @@ class TerminalStage:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._thread = ""
-        self._plugins: list[str] = []
 
     def starting(self) -> AbstractContextManager[object]:
         if not self._console.is_terminal:
@@ -90,7 +87,6 @@ class TerminalStage:
         self._console.print(
             Text.assemble(("hookbus demo", "bold"), ("  each of these is a process", QUIET))
         )
-        self._plugins = [name for name in pids if name not in _ROLES]
         for line in _packed(pids, self._console.width):
             self._console.print(line)
         if self._console.is_terminal and (victim := pids.get("redact-secrets")):
@@ -114,11 +110,9 @@ class TerminalStage:
         self._console.print(_outcomes(tally))
         self._console.print()
         self._console.print(_plugins(tally))
-        for name in self._plugins:
-            if name not in tally.plugins:
-                self._console.print(
-                    Text(f"{shorten(name, 40)} was never asked: it observes", QUIET)
-                )
+        if tally.observed is not None:
+            observed = f"audit-log observed {tally.observed} of {tally.events} events"
+            self._console.print(Text(observed, QUIET))
         self._console.print()
         self._console.print(_labels(tally))
         for miss in tally.misses[:MISSES_SHOWN]:

@@ -54,12 +54,14 @@ class Tally:
 
     Attributes:
         ms: milliseconds from each emit to its decision, as the emitter saw them.
+        observed: events that audit-log wrote down, None without it.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
     plugins: dict[str, PluginTally] = field(default_factory=dict)
     misses: list[Miss] = field(default_factory=list)
     ms: list[float] = field(default_factory=list)
+    observed: int | None = None
 
     @property
     def events(self) -> int:
@@ -87,6 +89,7 @@ class Tally:
         return {
             "events": self.events,
             "met": self.met,
+            "observed": self.observed,
             "outcomes": {name: self.outcomes[name] for name in ("continue", "intercept", "block")},
             "p50_ms": percentile(self.ms, 50),
             "p99_ms": percentile(self.ms, 99),

@@ -29,6 +29,7 @@ from hookbus.wire.decision import (
     refusal_of,
 )
 from hookbus.wire.event import Inbound, decode_event
+from hookbus.wire.limits import NOT_JSON
 
 STORE_TIMEOUT: Final = 2.0  # seconds to wait for the stream's acknowledgement of a notified event
 
@@ -234,7 +235,7 @@ class Ingress:
         try:
             reply = await self._transport.request(subject, body, timeout=STORE_TIMEOUT)
             answer = msgspec.json.decode(reply.data)
-        except (TransportError, msgspec.DecodeError) as e:
+        except (TransportError, *NOT_JSON) as e:
             return f"not stored: {e}"
         stored = isinstance(answer, dict) and "seq" in answer
         return None if stored else f"not stored: the stream answered {answer!r}"

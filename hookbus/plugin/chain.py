@@ -11,7 +11,7 @@ from hookbus.models import HookEvent
 handled: ContextVar[HookEvent[Any] | None] = ContextVar("hookbus_handled", default=None)
 
 
-def chain_of(plugin: str) -> dict[str, str]:
-    """The ``hbchain`` attribute of what *plugin* emits now: the handled event's chain and itself."""
+def chain_of(plugin: str) -> dict[str, Any]:
+    """The ``hbchain`` of what *plugin* emits now: the handled event's chain and itself."""
     event = handled.get()
     return {} if event is None else {"hbchain": ",".join((*event.chain, plugin))}

@@ -160,16 +160,7 @@ class Handling:
         if verdict is None:
             return _encode(self._reply(call, "continue"))
         if isinstance(verdict, Block):
-            reply = self._reply(
-                call,
-                "block",
-                reason=verdict.reason or None,
-                code=verdict.code,
-                message=verdict.message,
-                warnings=verdict.warnings,
-                annotations=verdict.annotations,
-            )
-            return _encode(reply)
+            return self._block(call, verdict)
         if isinstance(verdict, Continue | Intercept):
             return self._encoded(call, verdict)
         raise HandlerFailed(
@@ -177,17 +168,34 @@ class Handling:
             " expected Continue, Intercept, Block or None"
         )
 
+    def _block(self, call: Call, verdict: Block) -> bytes:
+        reply = self._reply(
+            call,
+            "block",
+            reason=verdict.reason or None,
+            code=verdict.code,
+            message=verdict.message,
+            warnings=verdict.warnings,
+            annotations=verdict.annotations,
+        )
+        try:
+            return _encode(reply)
+        except (TypeError, ValueError, RecursionError) as e:
+            # as a failure it would let the event pass where the operator said "open"
+            log.warning("block_without_its_details: they are no JSON: %s", e)
+            return _encode(self._reply(call, "block"))
+
     def _encoded(self, call: Call, verdict: Continue | Intercept) -> bytes:
         details: dict[str, Any] = {
             "warnings": verdict.warnings,
             "annotations": verdict.annotations,
         }
         word = "continue"
-        if isinstance(verdict, Intercept):
-            word = "intercept"
-            details |= {"patch": verdict.patch, "merge": plain(verdict.merge)}
-            details["data"] = plain(verdict.data)
         try:
+            if isinstance(verdict, Intercept):
+                word = "intercept"
+                details |= {"patch": verdict.patch, "merge": plain(verdict.merge)}
+                details["data"] = plain(verdict.data)
             return _encode(self._reply(call, word, **details))
         except (TypeError, ValueError, RecursionError) as e:
             raise HandlerFailed(f"the verdict is no JSON: {type(e).__name__}") from e
@@ -213,7 +221,8 @@ def event_of(
     """Build what the handler gets.
 
     Raises:
-        HandlerFailed: The data does not fit the model in the handler's annotation.
+        HandlerFailed: The data does not fit the model in the handler's annotation, or it is no
+            event.
     """
     data = attributes.get("data")
     if hook.payload is not None:
@@ -225,21 +234,24 @@ def event_of(
                 f"the data does not fit {hook.payload.__name__} at {'/'.join(map(str, where))!r}"
             ) from e
     chain = attributes.get("hbchain")
-    return HookEvent(
-        id=attributes["id"],
-        source=attributes["source"],
-        type=attributes["type"],
-        data=data,
-        subject=attributes.get("subject"),
-        time=attributes.get("time"),
-        dry_run=attributes.get("hbdryrun") is True,
-        chain=tuple(chain.split(",")) if chain else (),
-        traceparent=attributes.get("traceparent"),
-        tracestate=attributes.get("tracestate"),
-        principal=observed.principal if observed else None,
-        decision=observed.decision if observed else None,
-        extensions={k: v for k, v in attributes.items() if k not in _KNOWN_ATTRIBUTES},
-    )
+    try:
+        return HookEvent(
+            id=attributes["id"],
+            source=attributes["source"],
+            type=attributes["type"],
+            data=data,
+            subject=attributes.get("subject"),
+            time=attributes.get("time"),
+            dry_run=attributes.get("hbdryrun") is True,
+            chain=tuple(chain.split(",")) if chain else (),
+            traceparent=attributes.get("traceparent"),
+            tracestate=attributes.get("tracestate"),
+            principal=observed.principal if observed else None,
+            decision=observed.decision if observed else None,
+            extensions={k: v for k, v in attributes.items() if k not in _KNOWN_ATTRIBUTES},
+        )
+    except (KeyError, AttributeError) as e:
+        raise HandlerFailed(f"the call holds no CloudEvent: {e}") from e
 
 
 async def _awaited(result: Awaitable[_Result] | _Result) -> _Result:

@@ -19,6 +19,7 @@ from hookbus.plugin.handle import HandlerFailed, Handling
 from hookbus.presence import Endpoint, Presence, Service
 from hookbus.transport import Message, Subscription, Transport
 from hookbus.wire.call import decode_call, decode_observed
+from hookbus.wire.limits import NOT_JSON
 
 ANNOUNCE_TIMEOUT: Final = 2.0  # seconds to wait for the registry's answer
 GOODBYE_TIMEOUT: Final = 2.0  # seconds
@@ -147,7 +148,7 @@ class PluginServer:
         try:
             message.data.decode()
             call = decode_call(message.data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        except NOT_JSON as e:
             log.warning("malformed_call hook=%s: %s", name, e)
             return
         time_left = call.timeout_ms / 1000 - (self._loop.time() - arrived)
@@ -163,7 +164,7 @@ class PluginServer:
             return
         try:
             observed = decode_observed(message.data)
-        except (msgspec.DecodeError, RecursionError) as e:
+        except NOT_JSON as e:
             await self._publish(message.reply, TERMINATE + str(e).encode())
             return
         if observed.principal == self._plugin.name:  # R23: not told about what it emitted itself
@@ -197,7 +198,7 @@ class PluginServer:
     def _on_config(self, message: Message) -> None:
         try:
             changed = msgspec.json.decode(message.data, type=_ConfigMessage)
-        except msgspec.DecodeError as e:
+        except NOT_JSON as e:
             log.warning("malformed_config: %s", e)
             return
         self._plugin.configure(changed.config)
@@ -215,7 +216,7 @@ class PluginServer:
         while True:
             try:
                 answer = await self._tell_registry(body, ANNOUNCE_TIMEOUT)
-            except (TransportError, msgspec.DecodeError) as e:
+            except (TransportError, *NOT_JSON) as e:
                 delay = BACK_OFF[min(attempt, len(BACK_OFF) - 1)]
                 if attempt == len(BACK_OFF):  # not at once: in a fresh bus it may just come later
                     log.warning("not_announced plugin=%s: %s; trying on", self._plugin.name, e)
@@ -231,7 +232,7 @@ class PluginServer:
         body = encode_announcement(self._announcement(goodbye=True))
         try:
             await self._tell_registry(body, GOODBYE_TIMEOUT)
-        except (TransportError, msgspec.DecodeError) as e:
+        except (TransportError, *NOT_JSON) as e:
             log.info("goodbye_not_answered plugin=%s: %s", self._plugin.name, e)
 
     async def _tell_registry(self, body: bytes, timeout: float) -> AnnounceAnswer:

@@ -13,7 +13,7 @@ from faststream.nats import NatsBroker, NatsMessage
 from faststream.nats.subscriber.usecases.core_subscriber import CoreSubscriber
 
 from hookbus import subjects
-from hookbus.errors import HookbusError
+from hookbus.errors import HookbusError, RequestTimeout
 from hookbus.nats_client import to_transport_error
 from hookbus.transport import Transport
 
@@ -86,6 +86,8 @@ class Rpc:
                 await self._broker.start()
                 self._is_started = True
                 await self._broker.connection.flush()
+        except TimeoutError as e:
+            raise RequestTimeout(f"no connection for requests within {START_TIMEOUT:g} s") from e
         except (OSError, nats.errors.Error) as e:
             raise to_transport_error(e, "the connection for requests") from e
 
@@ -103,9 +105,11 @@ class Rpc:
                 if self._running:
                     await asyncio.wait(self._running)
         client = self._broker.connection
-        with contextlib.suppress(nats.errors.Error):  # not connected just now
+        # when not connected, nats-py refuses the one and writes to the dead socket in the other
+        with contextlib.suppress(nats.errors.Error, OSError, RuntimeError):
             await self._broker.stop()
-        await client.close()
+        with contextlib.suppress(nats.errors.Error, OSError, RuntimeError):
+            await client.close()
 
     async def _answer(self, message: NatsMessage, answer: Answer) -> None:
         subject = message.raw_message.subject

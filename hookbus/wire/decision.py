@@ -9,6 +9,7 @@ import msgspec
 
 from hookbus.errors import InvalidEvent
 from hookbus.models import Decision
+from hookbus.wire.limits import NOT_JSON
 from hookbus.wire.verdict import ERROR_CODE_HEADER, ERROR_HEADER
 
 encode_decision = msgspec.json.Encoder().encode
@@ -59,7 +60,7 @@ def decode_refusal(body: bytes, headers: Mapping[str, str] | None) -> ErrorBody 
         return None
     try:
         return _decode_refusal(body).error
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return ErrorBody("unavailable", headers.get(ERROR_HEADER, "no description"))
 
 

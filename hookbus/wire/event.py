@@ -15,7 +15,7 @@ import msgspec
 
 from hookbus import subjects
 from hookbus.errors import InvalidEvent
-from hookbus.wire.limits import MAX_DEPTH, exceeds_depth
+from hookbus.wire.limits import MAX_DEPTH, NOT_JSON, exceeds_depth
 
 MIN_TIMEOUT_MS: Final = 10
 
@@ -171,7 +171,7 @@ def _normalise(body: bytes, headers: Mapping[str, str]) -> bytes:
                 added["hbtimeoutms"], msgspec.json.decode(kept["hbtimeoutms"], type=int)
             )
             del kept["hbtimeoutms"]
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return body  # decode_event says what is wrong with it
     # an attribute wins over its header
     return replace_members(body, {k: v for k, v in added.items() if k not in kept})
@@ -190,7 +190,7 @@ def _structured(body: bytes, headers: Mapping[str, str]) -> bytes:
     if body:
         try:
             msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        except NOT_JSON as e:
             raise InvalidEvent(f"not JSON: {e}", pointer="/data") from e
         attributes["data"] = msgspec.Raw(body)
     return _encode(attributes)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+import msgspec
+
 MAX_DEPTH: Final = 64  # levels of arrays and objects in an event's data
 MAX_TEXT: Final = 1_000  # characters of a reason or a message
 MAX_CODE: Final = 64  # characters
@@ -12,6 +14,9 @@ MAX_WARNINGS: Final = 10
 MAX_WARNING: Final = 256  # characters
 MAX_ANNOTATIONS: Final = 32
 CUT_MARK: Final = "…"
+
+#: What msgspec raises for bytes that are not the JSON that was expected.
+NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 

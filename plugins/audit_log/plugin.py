@@ -33,9 +33,15 @@ class Active:
             log.warning("config_refused error=%s", error)
             return
         with self._lock:
+            self._config = parsed
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file; the next event opens it again."""
+        with self._lock:
             if self._log is not None:
                 self._log.close()
-            self._config, self._log = parsed, None
+            self._log = None
 
     def write(self, event: HookEvent[Any]) -> None:
         """Write *event*, unless it was written already."""

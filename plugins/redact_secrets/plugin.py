@@ -38,21 +38,43 @@ active = Active()
 plugin.on_config(active.configure)
 
 # The handlers are not async: a long text takes tens of milliseconds, and others must not wait.
+# They are asked again when a later plugin changed the text: it may have brought a secret in.
 
 
-@plugin.hook("message_received", phase="mutate", priority=10, timeout_ms=200)
+@plugin.hook(
+    "message_received",
+    phase="mutate",
+    priority=10,
+    timeout_ms=200,
+    reinvoke="if_needed",
+    writable=["/text"],
+)
 def redact_message(event: HookEvent[MessageReceived]) -> Verdict | None:
     """Redact what somebody wrote to us."""
     return _verdict(redact_value("/text", event.data.text, active.rules))
 
 
-@plugin.hook("response_generated", phase="mutate", priority=10, timeout_ms=200)
+@plugin.hook(
+    "response_generated",
+    phase="mutate",
+    priority=10,
+    timeout_ms=200,
+    reinvoke="if_needed",
+    writable=["/text"],
+)
 def redact_response(event: HookEvent[ResponseGenerated]) -> Verdict | None:
     """Redact what a model is about to say."""
     return _verdict(redact_value("/text", event.data.text, active.rules))
 
 
-@plugin.hook("tool_invoked", phase="mutate", priority=10, timeout_ms=200)
+@plugin.hook(
+    "tool_invoked",
+    phase="mutate",
+    priority=10,
+    timeout_ms=200,
+    reinvoke="if_needed",
+    writable=["/args"],
+)
 def redact_arguments(event: HookEvent[ToolInvoked]) -> Verdict | None:
     """Redact the strings in a tool's arguments, however deep."""
     return _verdict(redact_value("/args", event.data.args, active.rules))

@@ -27,10 +27,9 @@ T = TypeVar("T")
 class Bus:
     """A registry and a dispatcher on a broker, and *client*: bare NATS, as an outsider has it."""
 
-    def __init__(self, url: str, client: Client, transport: NatsTransport) -> None:
+    def __init__(self, url: str, client: Client) -> None:
         self.url = url
         self.client = client
-        self.transport = transport
 
     async def request(self, subject: str, body: Any, headers: dict[str, str] | None = None) -> Msg:
         """Send a body, JSON values or bytes, and return the reply."""
@@ -60,22 +59,20 @@ async def run(url: str, scenario: Scenario[T]) -> T:
     settings = parse_settings({"mode": "development"}, "the test")
     registry = RegistryServer(settings, Connection(nats_url=url))
     async with asyncio.timeout(PATIENCE):
-        async with _serving(registry, url) as transport, _serving(DispatcherServer(), url):
+        async with _serving(registry, url), _serving(DispatcherServer(), url):
             client = await nats.connect(url)
             try:
-                return await scenario(Bus(url, client, transport))
+                return await scenario(Bus(url, client))
             finally:
                 await client.close()
 
 
 @asynccontextmanager
-async def _serving(
-    role: RegistryServer | DispatcherServer, url: str
-) -> AsyncIterator[NatsTransport]:
+async def _serving(role: RegistryServer | DispatcherServer, url: str) -> AsyncIterator[None]:
     transport = await NatsTransport.connect(url, principal=role.name)
     try:
         await role.start(transport)
-        yield transport
+        yield
     finally:
         await role.stop()
         await transport.close()

@@ -46,6 +46,13 @@ class Page:
         headers = dict(line.split(": ", 1) for line in head.splitlines())
         return headers, body.strip().encode()
 
+    def exchanges(self, label: str) -> list[tuple[str, Any, Any]]:
+        """Subject, request and answer of a block that has two lines for each."""
+        lines = self.blocks[label].splitlines()
+        asked = [line.split(" ", 1) for line in lines[::2]]
+        answers = map(json.loads, lines[1::2])
+        return [(s, json.loads(r), answer) for (s, r), answer in zip(asked, answers, strict=True)]
+
     def rows(self, heading: str) -> list[list[str]]:
         """The cells of the first table whose head begins with *heading*, without the head."""
         table = self.text[self.text.index(f"| {heading} |") :].split("\n\n", 1)[0]

@@ -5,24 +5,22 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import re
 import shlex
 from typing import Any
 
 import pytest
 from nats.aio.msg import Msg
 
-from hookbus.registry import tell_config
 from tests.docs.bus import SOON, Bus, OnBus
 from tests.docs.page import Page, settled
 
 #: Labels whose blocks are no answer of the bus: they are sent by the conversation, or run.
-SENT = {"event", "binary", "announcement", "goodbye", "verdicts", "ping", "ctl-requests"}
+SENT = {"event", "binary", "announcement", "goodbye", "verdicts", "ping"}
 SENT |= {"first-emit"}
 PURE = {"data"}
 PROGRAMS = {"emitter", "plugin", "plugin-node"}
 HEARD = ["decision", "refusal", "notified", "announcement-answers", "call", "config", "observed"]
-HEARD += ["ctl-answers", "stats-data"]
+HEARD += ["ctl", "stats-data"]
 
 
 class Outsider:
@@ -51,11 +49,6 @@ class Outsider:
     async def announce(self, **members: Any) -> Any:
         body = self.page.value("announcement") | members
         return await self.bus.ask("hookbus.announce.no-secrets", body)
-
-    async def control(self, index: int) -> Any:
-        operation = ["list", "remove", "approve", "wait_generation", "remove"][index]
-        request = self.page.values("ctl-requests")[index]
-        return await self.bus.ask(f"hookbus.ctl.ops.{operation}", request)
 
     async def emit(self, **members: Any) -> Msg:
         # an id that was used before would get the decision of then
@@ -87,10 +80,10 @@ async def converse(bus: Bus, page: Page) -> dict[str, Any]:
     heard["call"] = outsider.calls[-1]
     outsider.verdict = page.values("verdicts")[4]
     heard["decision"] = json.loads((await outsider.emit()).data)
-    await tell_config(bus.transport, "no-secrets", page.value("config")["config"])
-    heard["config"] = json.loads((await outsider.next(outsider.configs)).data)
     heard |= await observe(bus, outsider)
-    heard["ctl-answers"], pending = await operate(outsider)
+    heard["ctl"], pending = await operate(outsider)
+    await apply_config(bus, page.value("config")["config"])
+    heard["config"] = json.loads((await outsider.next(outsider.configs)).data)
     hook = page.value("announcement")["hooks"][0]
     refused = await outsider.announce(hooks=[hook | {"timeout_ms": 0}])
     gone = await bus.ask("hookbus.announce.no-secrets", page.value("goodbye"))
@@ -120,11 +113,22 @@ async def announce_diary(bus: Bus) -> None:
     await bus.serve(await bus.ask("hookbus.announce.diary", body))
 
 
+async def apply_config(bus: Bus, config: dict[str, Any]) -> None:
+    request = {"v": 1, "settings": {"plugins": {"no-secrets": {"config": config}}}}
+    assert "error" not in await bus.ask("hookbus.ctl.ops.apply", request)
+
+
 async def operate(outsider: Outsider) -> tuple[list[Any], Any]:
     """Ask what the page asks, and what a plugin hears that an operator has removed."""
-    answers = [await outsider.control(0), await outsider.control(1)]
-    pending = await outsider.announce()
-    return [*answers, *[await outsider.control(index) for index in (2, 3, 4)]], pending
+    answers: list[Any] = []
+    pending = None
+    for subject, request, _ in outsider.page.exchanges("ctl"):
+        if "generation" in request:  # not the number of the page's own story
+            request["generation"] = max(answer.get("generation") or 0 for answer in answers)
+        answers.append(await outsider.bus.ask(subject, request))
+        if subject.endswith(".remove") and pending is None:
+            pending = await outsider.announce()
+    return answers, pending
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +145,8 @@ def test_every_code_block_of_the_page_is_tested(page: Page) -> None:
 def test_the_bus_says_what_the_page_shows(label: str, heard: dict[str, Any], page: Page) -> None:
     said = heard[label] if isinstance(heard[label], list) else [heard[label]]
 
-    assert settled(said) == settled(page.values(label))
+    shown = [e[2] for e in page.exchanges(label)] if label == "ctl" else page.values(label)
+    assert settled(said) == settled(shown)
 
 
 def test_the_bus_refuses_as_the_page_shows(heard: dict[str, Any], page: Page) -> None:
@@ -247,10 +252,26 @@ def test_an_event_that_comes_again_gets_the_same_decision(on_bus: OnBus, page: P
 
 
 def test_the_page_names_every_operation_of_the_registry(on_bus: OnBus, page: Page) -> None:
-    [row] = [row for row in page.rows("subject") if row[0].startswith("`hookbus.ctl.")]
+    known = ", ".join(row[0].strip("`") for row in page.rows("operation"))
 
     answer = on_bus(lambda bus: bus.ask("hookbus.ctl.ops.nonsense", {"v": 1}))
 
-    known = ", ".join(re.findall(r"`(\w+)`", row[2]))
     assert answer["error"]["code"] == "unknown_operation"
     assert answer["error"]["message"] == f"expected one of {known}, got 'nonsense'"
+
+
+def test_settings_are_shown_with_key_value_and_origin(on_bus: OnBus) -> None:
+    shown = on_bus(lambda bus: bus.ask("hookbus.ctl.ops.settings", {"v": 1}))
+
+    assert {"key": "timeout_ms", "value": 1000, "origin": "default"} in shown["settings"]
+    assert "overrides" in shown
+
+
+def test_a_candidate_is_bound_in_shadow(on_bus: OnBus, page: Page) -> None:
+    async def scenario(bus: Bus) -> Any:
+        await Outsider(bus, page).announce(candidate_of="another")
+        return await bus.ask("hookbus.ctl.ops.list", {"v": 1})
+
+    [plugin] = on_bus(scenario)["plugins"]
+
+    assert [hook["mode"] for hook in plugin["hooks"]] == ["shadow"]

@@ -17,7 +17,7 @@ from hookbus.message import Message
 from hookbus.models import Continue, Decision, HookEvent
 from hookbus.plugin import Plugin, PluginServer
 from hookbus.registry import Registry
-from hookbus.snapshot import Binding, decode_document
+from hookbus.snapshot import Binding, ConfigDocument, decode_document
 from hookbus.streams import Streams
 from hookbus.transport import Transport
 from tests.flow.engines import Engine
@@ -166,18 +166,24 @@ class Bus:
         )
         return made.generation
 
+    async def until_bound(self, plugin: str) -> None:
+        """Wait until every dispatcher asks *plugin*."""
+        await self._until_bindings(lambda names: plugin in names)
+
     async def until_unbound(self, plugin: str) -> None:
-        """Wait until the dispatchers know no hook of *plugin* any more."""
+        """Wait until no dispatcher asks *plugin* any more."""
+        await self._until_bindings(lambda names: plugin not in names)
+
+    async def _until_bindings(self, is_so: Callable[[set[str]], bool]) -> None:
         config = await self.engine.bucket(self.transport, subjects.CONFIG_BUCKET)
-        names = {plugin}
-        while plugin in names:
+        while True:
             entry = await config.get(subjects.CONFIG_KEY)
-            assert entry is not None
-            names = {binding.plugin for binding in decode_document(entry.value).bindings}
+            document = decode_document(entry.value) if entry else ConfigDocument()
+            if is_so({binding.plugin for binding in document.bindings}):
+                break
             await asyncio.sleep(0.001)
-        await self.until(
-            lambda: all(d.ingress.generation >= entry.revision for d in self.dispatchers)
-        )
+        revision = entry.revision if entry else 0
+        await self.until(lambda: all(d.ingress.generation >= revision for d in self.dispatchers))
 
     async def until(self, is_true: Callable[[], bool]) -> None:
         """Wait for what no event tells of; the test's own time limit ends it."""
@@ -259,6 +265,10 @@ class Bus:
     def told(self, milliseconds: int) -> object:
         """What a plugin must be told is left for it: a real server has used some of it up."""
         return self.engine.told(milliseconds)
+
+    @property
+    def url(self) -> str:
+        return self.engine.url
 
     def cut(self, transport: Transport) -> None:
         self.engine.cut(transport)

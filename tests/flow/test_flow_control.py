@@ -108,7 +108,7 @@ async def test_a_plugin_that_nobody_knows_is_an_error_that_lists_the_known_ones(
 ) -> None:
     await bus.start(Scripted("a"))
 
-    with pytest.raises(ControlError, match=r"'nobody'.*announced are: a") as refused:
+    with pytest.raises(ControlError, match=r"'nobody'.*known are: a") as refused:
         await bus.control(operation, plugin="nobody")
 
     assert (refused.value.code, refused.value.pointer) == ("unknown_plugin", "/plugin")
@@ -137,7 +137,7 @@ async def test_a_wrong_member_is_an_error_with_its_pointer(
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"garbage", b"[]", b"{}", b'{"v":2}', b"[" * 50_000, b"\xff"]
+    "body", [b"", b"garbage", b"[]", b"{}", b'{"v":2}', b"[" * 50_000, b'"\xff"']
 )
 async def test_garbage_as_a_request_is_answered_with_an_error(bus: Bus, body: bytes) -> None:
     await bus.start()
@@ -150,7 +150,7 @@ async def test_garbage_as_a_request_is_answered_with_an_error(bus: Bus, body: by
 async def test_an_unknown_operation_is_an_error_that_lists_the_known_ones(bus: Bus) -> None:
     await bus.start()
 
-    with pytest.raises(ControlError, match="list, remove, approve, wait_generation") as refused:
+    with pytest.raises(ControlError, match=r"list, remove, approve.*wait_generation") as refused:
         await bus.control("explode")
 
     assert refused.value.code == "unknown_operation"

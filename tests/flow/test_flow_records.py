@@ -261,7 +261,7 @@ async def test_garbage_in_the_stream_ends_as_a_dead_letter_and_the_next_event_co
     )
     await bus.transport.flush()
 
-    await bus.dispatcher_transport.publish(subjects.observe("message_received"), b"garbage")
+    await bus.dispatcher_transport.publish(subjects.observe("message_received"), b'"\xff"')
     await bus.emit()
     await bus.until(lambda: bool(seen and dead))
 

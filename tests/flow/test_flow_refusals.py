@@ -73,6 +73,7 @@ MALFORMED = [
     pytest.param(b'{"specversion":"1.0"} x', id="trailing"),
     pytest.param(b"\xff\xfe\x00", id="no-utf8"),
     pytest.param(b'{"specversion":"1.0","x":"\xff"}', id="no-utf8-inside"),
+    pytest.param(b'{"\xff":1}', id="no-utf8-key"),
     pytest.param(b"{" * 100_000, id="endless"),
     pytest.param(b"[" * 100_000 + b"]" * 100_000, id="endless-lists"),
 ]

@@ -207,9 +207,10 @@ def test_a_refused_subscription_is_logged_with_its_subject(
 class Recorder:
     """As much of a NATS server as a connection needs; it notes the commands in their order."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, first_error: str = "") -> None:
         self.commands: list[str] = []
         self.ended = asyncio.Event()
+        self.error = first_error  # told once, after the first flush
 
     def after(self, command: str) -> list[str]:
         return self.commands[self.commands.index(command) + 1 :]
@@ -220,6 +221,8 @@ class Recorder:
             self.commands.append(line)
             if line == "PING":
                 writer.write(b"PONG\r\n")
+                if self.error and self.commands.count("PING") == 3:
+                    writer.write(f"-ERR '{self.error}'\r\n".encode())
         writer.close()
         await writer.wait_closed()
         self.ended.set()
@@ -258,6 +261,29 @@ def test_a_drain_is_confirmed_after_the_end_of_the_routing(run: Runner) -> None:
         server.close()
 
         assert after_drain[0] == "PING"
+
+    run(scenario())
+
+
+def test_a_connection_that_the_broker_ends_with_an_error_comes_back(
+    run: Runner, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        recorder = Recorder(first_error="User Authentication Expired")
+        server = await asyncio.start_server(recorder, "127.0.0.1", 0)
+        url = f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        back = asyncio.Event()
+
+        transport = await NatsTransport.connect(url)
+        transport.on_reconnect(back.set)
+        async with asyncio.timeout(SOON):
+            await back.wait()  # nats-py alone would have closed for good
+
+        assert transport.is_connected
+        assert "User Authentication Expired" in caplog.text
+        await transport.close()
+        server.close()
+        await recorder.ended.wait()
 
     run(scenario())
 

@@ -152,12 +152,15 @@ def test_a_percentile_is_a_value_that_occurred():
     assert percentile([], 50) is None
 
 
-def test_a_plugin_that_was_never_asked_is_named_as_an_observer():
-    text = on_terminal(FINE)
+def test_the_observer_is_counted_where_there_is_one():
+    watched = Tally(observed=1)
+    watched.add(LINE, FINE, 2.0)
+    file = io.StringIO()
+    TerminalStage(Console(file=file, width=80)).ended(watched)
 
-    assert "\nguard was never asked: it observes\n" in text
-    assert "redact-secrets was never asked" not in text
-    assert "broker was never asked" not in text
+    assert "\naudit-log observed 1 of 1 events\n" in file.getvalue()
+    assert "observed" not in on_terminal(FINE)
+    assert watched.to_json()["observed"] == 1
 
 
 def test_who_watches_is_told_how_to_kill_the_redactor_and_a_pipe_is_not():

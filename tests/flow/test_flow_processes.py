@@ -1,0 +1,226 @@
+"""Threads, forks and signals: what only the real server and real processes can show."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from hookbus import ConnectFailed, Emitter, SyncEmitter, Unavailable
+from tests.flow.bus import HI, Bus
+from tests.flow.scripted import ECHO, Scripted
+
+PLUGIN = """
+import asyncio, sys
+from hookbus import Block, HookEvent, MessageReceived, Plugin
+
+plugin = Plugin("a", version="1.0.0")
+
+@plugin.hook("message_received", phase="validate", timeout_ms=5000)
+async def slow(event: HookEvent[MessageReceived]):
+    print("asked", flush=True)
+    await asyncio.sleep(0.3)
+    return Block("finished")
+
+plugin.run()
+"""
+PLUGIN_WITH_A_STUCK_THREAD = """
+import threading
+from hookbus import HookEvent, MessageReceived, Plugin
+
+plugin = Plugin("a", version="1.0.0")
+
+@plugin.hook("message_received", phase="validate", timeout_ms=50)
+def hang(event: HookEvent[MessageReceived]):
+    print("asked", flush=True)
+    threading.Event().wait()
+
+plugin.run()
+"""
+FORKING = """
+import os, sys
+from hookbus import SyncEmitter
+
+bus = SyncEmitter(sys.argv[1], source="/fork", timeout=5.0)
+print(bus.emit("message_received", {"text": "parent"}).reason, flush=True)
+child = os.fork()
+if child == 0:
+    print(bus.emit("message_received", {"text": "child"}).reason, flush=True)
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+print(bus.emit("message_received", {"text": "parent again"}).reason, flush=True)
+bus.close()
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+async def test_eight_threads_share_one_sync_emitter(nats_bus: Bus) -> None:
+    await nats_bus.start(Scripted("a", ECHO))
+
+    def emit_many(thread: int) -> list[str | None]:
+        return [sync.emit("message_received", {"text": f"{thread}/{n}"}).reason for n in range(20)]
+
+    with SyncEmitter(nats_bus.url, source="/sync", timeout=5.0) as sync:
+        reasons = await nats_bus.together(asyncio.to_thread(emit_many, t) for t in range(8))
+
+    assert reasons == [[f"a: {t}/{n}" for n in range(20)] for t in range(8)]
+
+
+async def test_a_sync_emitter_notifies(nats_bus: Bus) -> None:
+    await nats_bus.start()
+
+    with SyncEmitter(nats_bus.url, source="/sync") as sync:
+        await asyncio.to_thread(sync.notify, "message_received", HI)
+
+    assert len(await nats_bus.stored("HOOKBUS_OBSERVE")) == 1
+
+
+async def test_a_sync_emitter_that_was_closed_opens_again(nats_bus: Bus) -> None:
+    await nats_bus.start()
+    sync = SyncEmitter(nats_bus.url, source="/sync")
+
+    await asyncio.to_thread(sync.emit, "message_received", HI)
+    await asyncio.to_thread(sync.close)
+    decision = await asyncio.to_thread(sync.emit, "message_received", HI)
+    await asyncio.to_thread(sync.close)
+
+    assert decision.outcome == "continue"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+async def test_a_sync_emitter_works_in_a_forked_child_and_goes_on_in_the_parent(
+    nats_bus: Bus,
+) -> None:
+    await nats_bus.start(Scripted("a", ECHO))
+
+    process = await _python(FORKING, nats_bus.url)
+    output, _ = await process.communicate()
+
+    assert output.decode().split("\n")[:-1] == ["a: parent", "a: child", "a: parent again"]
+    assert process.returncode == 0
+
+
+async def test_a_sync_emitter_without_a_broker_does_what_was_chosen(nats_bus: Bus) -> None:
+    nats_bus.engine.kill()
+    raising = SyncEmitter(nats_bus.url, source="/sync", connect_timeout=0.2)
+    blocking = SyncEmitter(
+        nats_bus.url, source="/sync", on_unavailable="block", connect_timeout=0.2
+    )
+
+    with pytest.raises(Unavailable) as unavailable:
+        await asyncio.to_thread(raising.emit, "message_received", HI)
+    decision = await asyncio.to_thread(blocking.emit, "message_received", HI)
+    with pytest.raises(Unavailable):
+        await asyncio.to_thread(blocking.notify, "message_received", HI)
+    for emitter in (raising, blocking):
+        await asyncio.to_thread(emitter.close)
+
+    assert unavailable.value.code == "disconnected"
+    assert (decision.outcome, decision.cause, decision.code) == (
+        "block",
+        "unavailable",
+        "disconnected",
+    )
+
+
+async def test_connecting_an_emitter_without_a_broker_says_what_was_tried(nats_bus: Bus) -> None:
+    nats_bus.engine.kill()
+
+    with pytest.raises(ConnectFailed, match="hookbus up") as failed:
+        async with Emitter.connect(nats_bus.url, source="/test", connect_timeout=0.2):
+            pass
+
+    assert nats_bus.url in str(failed.value)
+
+
+async def test_an_emitter_connects_and_closes_by_itself(nats_bus: Bus) -> None:
+    await nats_bus.start()
+
+    async with Emitter.connect(nats_bus.url, source="/test", principal="chat") as emitter:
+        decision = await emitter.emit("message_received", HI)
+
+    assert (decision.outcome, decision.principal) == ("continue", "chat")
+    with pytest.raises(RuntimeError, match="not open"):
+        await emitter.emit("message_received", HI)
+
+
+async def test_sigterm_lets_a_plugin_finish_what_it_was_asked_and_unbinds_it(
+    nats_bus: Bus,
+) -> None:
+    await nats_bus.start()
+    process = await _python(PLUGIN, nats_bus.url)
+    await nats_bus.until_bound("a")
+    running = nats_bus.begin(nats_bus.emit())
+    assert process.stdout is not None
+    await process.stdout.readline()
+
+    process.send_signal(signal.SIGTERM)
+    await nats_bus.until_unbound("a")
+    after = await nats_bus.emit()
+    code = await process.wait()
+
+    assert (await running).reason == "a: finished"
+    assert after.records == ()
+    assert code == 0
+
+
+async def test_sigkill_of_a_plugin_unbinds_nothing(nats_bus: Bus) -> None:
+    await nats_bus.start()
+    process = await _python(PLUGIN, nats_bus.url)
+    await nats_bus.until_bound("a")
+
+    process.kill()
+    await process.wait()
+    decision, seconds = await nats_bus.timed(nats_bus.emit())
+
+    assert (decision.outcome, decision.by, decision.code) == ("block", "a", "no_responders")
+    assert seconds < 1.0
+
+
+async def test_a_stuck_thread_does_not_keep_a_plugin_from_ending(nats_bus: Bus) -> None:
+    await nats_bus.start()
+    process = await _python(PLUGIN_WITH_A_STUCK_THREAD, nats_bus.url)
+    await nats_bus.until_bound("a")
+    decision = await nats_bus.emit()
+
+    process.send_signal(signal.SIGTERM)
+    code = await process.wait()
+
+    assert decision.code == "timeout"
+    assert code == 0
+
+
+async def test_a_plugin_that_starts_before_the_broker_waits_for_it(
+    nats_bus: Bus, tmp_path: Path
+) -> None:
+    nats_bus.engine.kill()
+    process = await _python(PLUGIN, nats_bus.url, stderr=asyncio.subprocess.PIPE)
+    assert process.stderr is not None
+    complaint = await process.stderr.readline()
+
+    nats_bus.engine.revive()
+    await nats_bus.until(lambda: nats_bus.transport.is_connected)
+    await nats_bus.start()
+    await nats_bus.until_bound("a")
+    process.kill()
+    await process.communicate()
+
+    assert b"trying on" in complaint
+
+
+async def _python(
+    program: str, url: str, *, stderr: int | None = None
+) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        program,
+        url,
+        env={**os.environ, "HOOKBUS_NATS_URL": url},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=stderr,
+    )
