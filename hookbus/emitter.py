@@ -148,13 +148,13 @@ class Emitter:
             Unavailable: No decision could be had and ``on_unavailable`` is ``"raise"``.
         """
         timeout = self._timeout if timeout is None else timeout
-        data = plain(data)
+        data = _json_values(data)
         event = self._event(type, data, attributes, dry_run=dry_run)
         if timeout is not None:
             event["hbtimeoutms"] = max(10, int(timeout * 1000))
         try:
             reply = await self._request(
-                subjects.emit(self._principal, type), _encoded(event), timeout or LONGEST_WAIT
+                subjects.emit(self._principal, type), _encoded(event), _wait(timeout)
             )
             return self._decision(reply, data)
         except PayloadTooLarge as e:
@@ -171,11 +171,11 @@ class Emitter:
             InvalidEvent: The event was refused; ``pointer`` names the field.
             Unavailable: It is not known to be stored.
         """
-        event = self._event(type, plain(data), attributes)
+        event = self._event(type, _json_values(data), attributes)
         timeout = self._timeout if timeout is None else timeout
         try:
             reply = await self._request(
-                subjects.notify(self._principal, type), _encoded(event), timeout or LONGEST_WAIT
+                subjects.notify(self._principal, type), _encoded(event), _wait(timeout)
             )
         except PayloadTooLarge as e:
             raise InvalidEvent(str(e)) from e
@@ -186,7 +186,7 @@ class Emitter:
     ) -> Decision:
         """Do what ``on_unavailable`` says for an event that cannot even be sent (R30)."""
         kwargs.pop("timeout", None)
-        event = self._event(type, plain(data), kwargs, dry_run=dry_run)
+        event = self._event(type, _json_values(data), kwargs, dry_run=dry_run)
         return self._without_decision(event, error)
 
     def _event(
@@ -277,11 +277,26 @@ def plain(data: Any) -> Any:
     return data.model_dump(mode="json", exclude_unset=True) if isinstance(data, BaseModel) else data
 
 
+def _json_values(data: Any) -> Any:
+    try:
+        return plain(data)
+    except ValueError as e:  # a model that holds what JSON cannot say
+        raise _no_json(e) from e
+
+
 def _encoded(event: Mapping[str, Any]) -> bytes:
     try:
         return _encode(event)
     except (TypeError, ValueError, RecursionError) as e:  # no JSON: a set, a lone surrogate, …
-        raise InvalidEvent(f"cannot be sent as JSON: {e}", pointer="/data") from e
+        raise _no_json(e) from e
+
+
+def _no_json(error: Exception) -> InvalidEvent:
+    return InvalidEvent(f"cannot be sent as JSON: {error}", pointer="/data")
+
+
+def _wait(timeout: float | None) -> float:
+    return LONGEST_WAIT if timeout is None else timeout
 
 
 def _raise_refusal(reply: Message) -> None:

@@ -48,4 +48,5 @@ def _consumer(binding: Binding) -> ConsumerSpec | None:
         filter_subject=subjects.observe(binding.type),
         deliver_subject=binding.subject,
         deliver_group=binding.plugin,
+        is_paused=binding.mode == "off",
     )

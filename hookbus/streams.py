@@ -27,6 +27,7 @@ T = TypeVar("T")
 _NEW_STREAM: Final = StreamConfig(
     retention=RetentionPolicy.LIMITS, discard=DiscardPolicy.OLD, storage=StorageType.FILE
 )
+_FOR_GOOD: Final = "2262-01-01T00:00:00Z"  # a pause needs an end
 _DUPLICATE_WINDOW: Final = 120.0  # seconds, the broker's own default
 _NO_SUCH_MESSAGE: Final = 10037  # the API's err_code; a missing stream is a 404 too
 
@@ -45,7 +46,8 @@ class StreamSpec:
 class ConsumerSpec:
     """A durable push consumer as it should be: one per observing hook.
 
-    *ack_wait* in seconds; *max_deliver* counts the first delivery.
+    *ack_wait* in seconds; *max_deliver* counts the first delivery. A paused one keeps its place
+    and delivers nothing.
     """
 
     stream: str
@@ -55,6 +57,7 @@ class ConsumerSpec:
     deliver_group: str
     ack_wait: float = 30.0
     max_deliver: int = 5
+    is_paused: bool = False
 
 
 class Streams(Protocol):
@@ -121,15 +124,32 @@ class NatsStreams:
             found = await self._jetstream.consumer_info(spec.stream, spec.name)
         except nats.js.errors.NotFoundError:
             await self._jetstream.add_consumer(spec.stream, wanted)
+            await self._pause(spec, is_paused=False)
             return
-        if _consumer_spec(found) == spec:
-            return
+        is_paused = bool(found.paused)
+        if _consumer_spec(found) != replace(spec, is_paused=is_paused):
+            is_paused = await self._change_consumer(spec, wanted, is_paused=is_paused)
+        await self._pause(spec, is_paused=is_paused)
+
+    async def _pause(self, spec: ConsumerSpec, *, is_paused: bool) -> None:
+        """Bring a consumer that *is_paused* now to what *spec* says."""
+        if spec.is_paused and not is_paused:
+            await self._jetstream.pause_consumer(spec.stream, spec.name, _FOR_GOOD)
+        elif is_paused and not spec.is_paused:
+            await self._jetstream.resume_consumer(spec.stream, spec.name)
+
+    async def _change_consumer(
+        self, spec: ConsumerSpec, wanted: ConsumerConfig, *, is_paused: bool
+    ) -> bool:
+        """Change a consumer, and tell whether it is paused then."""
         try:
             await self._jetstream.add_consumer(spec.stream, wanted)
         except nats.js.errors.BadRequestError:
             # not all can be changed in place; the new one starts now, what was due is not delivered
             await self._jetstream.delete_consumer(spec.stream, spec.name)
             await self._jetstream.add_consumer(spec.stream, wanted)
+            return False
+        return is_paused
 
     async def delete_consumer(self, stream: str, name: str) -> None:
         await self._call(stream, self._delete_consumer(stream, name))
@@ -203,4 +223,5 @@ def _consumer_spec(info: ConsumerInfo) -> ConsumerSpec:
         deliver_group=config.deliver_group or "",
         ack_wait=config.ack_wait or 0.0,
         max_deliver=config.max_deliver or 0,
+        is_paused=bool(info.paused),
     )

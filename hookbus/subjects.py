@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
@@ -53,6 +54,7 @@ def is_name(text: str) -> bool:
     return NAME.fullmatch(text) is not None
 
 
+@lru_cache(maxsize=1024)
 def is_event_type(text: str) -> bool:
     """Tell whether *text* is one event type: ``"tool_invoked"``, ``"chat.message_received"``."""
     return len(text) <= MAX_EVENT_TYPE_LENGTH and EVENT_TYPE.fullmatch(text) is not None

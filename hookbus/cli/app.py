@@ -49,7 +49,8 @@ def _print_version(wanted: bool) -> None:
 
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say it.")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show it and exit."),
     ] = False,
 ) -> None:
     """An event-driven hook bus over NATS."""

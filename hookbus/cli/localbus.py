@@ -82,7 +82,7 @@ class LocalBus:
         Raises:
             SettingsError: The settings cannot be used.
             BrokerError: nats-server, its port or its data directory cannot be had.
-            UsageError: The HTTP port or the log directory cannot be had.
+            HookbusError: The HTTP port or the log directory cannot be had.
         """
         load_settings(plan.settings, default_mode="development")  # to say it here what is wrong
         bus = cls(plan)

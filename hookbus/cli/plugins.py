@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hookbus import subjects
+from hookbus.cli.errors import FOUND, fail
 from hookbus.cli.printable import clean
 from hookbus.config.connection import connection_from
 from hookbus.control import request
@@ -61,21 +62,25 @@ def approve(name: Name, url: Url = None, as_json: Json = False) -> None:
 
 
 def _change(operation: str, name: str, url: str | None, *, as_json: bool) -> None:
-    async def change(transport: Transport, who: str) -> dict[str, Any]:
+    async def change(transport: Transport, who: str) -> tuple[dict[str, Any], dict[str, Any]]:
         made = await request(transport, who, operation, plugin=name)
-        return await request(
+        served = await request(
             transport,
             who,
             "wait_generation",
             generation=made["generation"],
             timeout_ms=IN_FORCE_TIMEOUT_MS,
         )
+        return served, await request(transport, who, "list")
 
-    answer = _ask(url, change)
+    served, listed = _ask(url, change)
     if as_json:
-        print(msgspec.json.encode(answer).decode(), flush=True)
+        print(msgspec.json.encode(served).decode(), flush=True)
     else:
-        print(f"{operation}d {name}; in force since generation {answer['generation']}")
+        print(f"{operation}d {name}; in force since generation {served['generation']}")
+    found = next((p for p in listed["plugins"] if p["plugin"] == name), None)
+    if operation == "approve" and found is not None and found["state"] != "bound":
+        fail(f"{name} is still not asked: {_why_not(found)}", FOUND)
 
 
 def _ask(url: str | None, question: Callable[[Transport, str], Awaitable[T]]) -> T:
@@ -134,8 +139,7 @@ def _advice(plugin: dict[str, Any]) -> Text | None:
     """Say what to do about a plugin that is not as it should be."""
     name = clean(plugin["plugin"])
     if plugin["state"] != "bound":
-        why = clean(plugin["problem"] or "nothing in the settings binds it")
-        return Text.assemble((name, "bold yellow"), f" is not asked: {why}")
+        return Text.assemble((name, "bold yellow"), f" is not asked: {_why_not(plugin)}")
     if not plugin["replicas"]:
         return Text.assemble(
             (name, "bold red"),
@@ -143,3 +147,7 @@ def _advice(plugin: dict[str, Any]) -> Text | None:
             f" start it, or run 'hookbus plugins remove {name}'",
         )
     return None
+
+
+def _why_not(plugin: dict[str, Any]) -> str:
+    return clean(plugin["problem"] or "nothing in the settings binds it")

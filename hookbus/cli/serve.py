@@ -14,10 +14,7 @@ from hookbus.cli.errors import UsageError
 from hookbus.config.connection import connection_from
 from hookbus.config.load import load_settings
 from hookbus.config.settings import BusMode
-from hookbus.server.host import Host, Role
 from hookbus.server.listen import listen, parse_address
-from hookbus.server.logs import configure_logs
-from hookbus.server.run import serve as serve_role
 
 RoleName = Literal["dispatcher", "registry"]
 
@@ -40,7 +37,9 @@ def serve(
     default_mode: Annotated[
         BusMode, typer.Option(hidden=True, help="The mode if the settings name none.")
     ] = "production",
-    json_logs: Annotated[bool, typer.Option(help="Log one JSON object a line.")] = False,
+    json_logs: Annotated[
+        bool, typer.Option("--json-logs", help="Log one JSON object a line.")
+    ] = False,
 ) -> None:
     """Serve one role until SIGTERM. The broker is found by HOOKBUS_NATS_URL."""
     connection = connection_from()
@@ -49,17 +48,13 @@ def serve(
             "serve dispatcher: --settings is for the registry, which tells every dispatcher;"
             " leave it out here"
         )
-    configure_logs(as_json=json_logs or os.environ.get("HOOKBUS_LOG") == "json")
-    # each role imports much that the other one does not need
-    module = importlib.import_module(f"hookbus.server.{role}")
-    served: Role
-    if role == "registry":
-        loaded = load_settings(settings, default_mode=default_mode)
-        served = module.RegistryServer(loaded, connection)
-    else:
-        served = module.DispatcherServer()
+    loaded = load_settings(settings, default_mode=default_mode) if role == "registry" else None
     listener = _listener(http, http_fd)
-    serve_role(Host(served, connection), listener)
+    # imported only here: what a server needs is much, and the other commands do without it
+    server = importlib.import_module(f"hookbus.server.{role}")
+    host = server.host(connection) if loaded is None else server.host(connection, loaded)
+    as_json = json_logs or os.environ.get("HOOKBUS_LOG") == "json"
+    importlib.import_module("hookbus.server.run").serve(host, listener, json_logs=as_json)
 
 
 def _listener(http: str, http_fd: int | None) -> socket.socket:

@@ -85,7 +85,8 @@ class Ledger:
         elif objection is not None:
             resolution = "failed_open"
             self.is_degraded = True
-        self.warnings.extend(f"{plugin}: {text}" for text in answer.warnings)
+        if answer.warnings:
+            self.warnings.extend(f"{plugin}: {text}" for text in answer.warnings)
         self.records.append(record_of(asked, resolution))
 
     def conflict(self, conflicts: list[Conflict], *, is_blocking: bool) -> None:
@@ -125,7 +126,7 @@ class Ledger:
             pointers = ", ".join(asked.change.pointers)
             self.warnings.append(f"{asked.binding.plugin}: would change {pointers}")
         else:
-            return "enforced"
+            return "cached" if asked.is_cached else "enforced"
         return "warned"
 
 

@@ -47,9 +47,13 @@ class Asking:
         results = [self._without_asking(task, w, payload, round_) for w in wanted]
         open_ = [index for index, result in enumerate(results) if result is None]
         if open_:
-            replies = await self._call(task, [wanted[index] for index in open_], payload, round_)
+            sent = self._clock()
+            asked = [wanted[index] for index in open_]
+            replies = await self._call(task, asked, payload, round_, sent)
             for index, reply in zip(open_, replies, strict=True):
-                results[index] = self._settled(task, wanted[index], payload, round_, reply)
+                settled = self._settled(task, wanted[index], payload, round_, reply)
+                self._learn(task, settled, sent)
+                results[index] = settled
         return [result for result in results if result is not None]
 
     def _without_asking(
@@ -86,7 +90,7 @@ class Asking:
         return None
 
     async def _call(
-        self, task: Task, wanted: Sequence[Wanted], payload: Payload, round_: int
+        self, task: Task, wanted: Sequence[Wanted], payload: Payload, round_: int, sent: float
     ) -> list[Reply]:
         questions = [
             Question(
@@ -103,13 +107,13 @@ class Asking:
         except BaseException:
             # the wait was cancelled: a half-open breaker must let another probe through
             for binding, _ in wanted:
-                self._learn(task, Asked(binding, failure("cancelled", "the wait ended")))
+                self._learn(task, Asked(binding, failure("cancelled", "the wait ended")), sent)
             raise
 
     def _settled(
         self, task: Task, wanted: Wanted, payload: Payload, round_: int, reply: Reply
     ) -> Asked:
-        """Turn a reply into what it came to, and let breaker and cache learn from it."""
+        """Turn a reply into what it came to, and let the cache learn from it."""
         binding, allowance = wanted
         asked = Asked(
             binding,
@@ -122,16 +126,15 @@ class Asking:
         )
         if reply.answer.change is not None:
             asked = _checked(asked, reply.answer.change, payload, task.snapshot.limits)
-        self._learn(task, asked)
         if binding.cache_ttl_ms:
             key = cache_key(binding, task.snapshot.generation, task.inbound, payload)
             self._cache.put(key, asked.answer, self._clock() + binding.cache_ttl_ms / 1000)
         return asked
 
-    def _learn(self, task: Task, asked: Asked) -> None:
+    def _learn(self, task: Task, asked: Asked, sent: float) -> None:
         breaker = self._breakers.of(asked.binding, task.snapshot.limits.breaker)
         if asked.answer.failure is not None or breaker.is_moved:
-            breaker.record(asked.answer.failure, asked.is_shortened, self._clock())
+            breaker.record(asked.answer.failure, asked.is_shortened, self._clock(), sent)
 
 
 def _checked(asked: Asked, wish: tuple[str, Any], payload: Payload, limits: Limits) -> Asked:

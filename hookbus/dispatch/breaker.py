@@ -32,7 +32,15 @@ FAILURES: Final[frozenset[FailureClass]] = frozenset(
 class Breaker:
     """One breaker; *now* is the caller's monotonic clock in seconds."""
 
-    __slots__ = ("_failures", "_limits", "_opened_for", "_probing", "_until", "state")
+    __slots__ = (
+        "_failures",
+        "_limits",
+        "_opened_for",
+        "_probed_at",
+        "_probing",
+        "_until",
+        "state",
+    )
 
     def __init__(self, limits: BreakerLimits) -> None:
         self.state: State = "closed"
@@ -41,6 +49,7 @@ class Breaker:
         self._opened_for = 0.0
         self._until = 0.0
         self._probing = False
+        self._probed_at = 0.0
 
     @property
     def is_moved(self) -> bool:
@@ -55,12 +64,22 @@ class Breaker:
             self.state = "half_open"
         if self.state == "half_open" and not self._probing:
             self._probing = True
+            self._probed_at = now
             return True
         return False
 
-    def record(self, failure: FailureClass | None, is_shortened: bool, now: float) -> None:
-        """Take one call's result; *is_shortened*: the budget, not the plugin, ended it."""
-        self._probing = False
+    def record(
+        self, failure: FailureClass | None, is_shortened: bool, now: float, sent: float
+    ) -> None:
+        """Take the result of a call made at *sent*.
+
+        *is_shortened*: the budget, not the plugin, ended it. Once open, only the probe counts: what
+        was asked before says nothing new, and must neither close the breaker nor open it longer.
+        """
+        if self.state != "closed":
+            if not self._probing or sent < self._probed_at:
+                return
+            self._probing = False
         if failure is None:
             self._close()
         elif failure in FAILURES and not (failure == "timeout" and is_shortened):

@@ -35,14 +35,14 @@ class Writes:
         """Enter what *binding* net-changed and return the conflicts with earlier plugins.
 
         A conflict is recorded once per earlier pointer, at the shorter of the two paths, when the
-        values there differ and the later plugin does not list the path in ``rewrites``.
+        values there differ and the later plugin does not list that pointer in ``rewrites``.
         """
         conflicts = [
             Conflict(path, earlier.plugin, binding.plugin)
             for earlier in self._writes
             if earlier.plugin != binding.plugin
             and (path := _contested(earlier, pointers, after)) is not None
-            and not any(patches.covers(allowed, path) for allowed in binding.rewrites)
+            and not any(patches.covers(allowed, earlier.pointer) for allowed in binding.rewrites)
         ]
         self._writes.extend(_Write(pointer, binding.plugin, after) for pointer in pointers)
         return conflicts

@@ -190,6 +190,8 @@ def _reinvoked(asked: Asked) -> Asked:
     """A later round that changed something again is worth a note (E15)."""
     if asked.round == 1 or asked.change is None or not asked.change.pointers:
         return asked
+    if asked.binding.mode == "warn":  # R15: nothing was changed
+        return asked
     return asked.noted({"kind": "reinvoked_changed"})
 
 

@@ -18,6 +18,7 @@ from hookbus.dispatch.once import Kept, Key, Once
 from hookbus.dispatch.payload import digest_of
 from hookbus.dispatch.task import Task, task_of
 from hookbus.errors import InvalidEvent, TransportError
+from hookbus.loop import clock_of
 from hookbus.snapshot import Limits, Snapshot
 from hookbus.telemetry import Counters
 from hookbus.transport import Message, Subscription, Transport
@@ -62,6 +63,7 @@ class Ingress:
         self._counters = counters
         self._new_id = new_id
         self._loop = asyncio.get_running_loop()
+        self._clock = clock_of(self._loop)
         self._once = Once()
         self._snapshot: Snapshot | None = None
         self._ready = asyncio.Event()
@@ -122,7 +124,7 @@ class Ingress:
     async def _checked(
         self, message: Message, answer: Callable[[Arrival], Coroutine[Any, Any, None]]
     ) -> None:
-        received = self._loop.time()
+        received = self._clock()
         principal, event_type = subjects.principal_and_type(message.subject)
         try:
             inbound = decode_event(message.data, message.headers, principal, event_type)
@@ -163,7 +165,7 @@ class Ingress:
         event = task.inbound.event
         key = (task.inbound.principal, event.source, event.id, task.inbound.dry_run)
         digest = digest_of([event.type, event.subject, event.data])
-        known = self._once.find(key, self._loop.time())
+        known = self._once.find(key, self._clock())
         if known is None:
             self._once.open(key, digest)
             return await self._first(key, task)
@@ -185,7 +187,7 @@ class Ingress:
             self._once.fail(key)
             raise
         reply = decided.reply()
-        self._once.close(key, decided, reply, self._loop.time())
+        self._once.close(key, decided, reply, self._clock())
         return reply
 
     def _over_limit(self, arrival: Arrival) -> Objection | None:

@@ -19,6 +19,7 @@ from hookbus.dispatch.recorder import StreamRecorder
 from hookbus.dispatch.shadow import Shadows
 from hookbus.errors import HookbusError
 from hookbus.keyvalue import Entry, KeyValue, Watch
+from hookbus.loop import clock_of
 from hookbus.presence import Endpoint, Presence, Service
 from hookbus.runtimes.remote import Remote
 from hookbus.snapshot import Snapshot, decode_document
@@ -46,7 +47,7 @@ class DispatcherRole:
         self._transport = transport
         self._open_config = open_config
         self._remote = Remote(transport, self.instance, self.counters)
-        clock = asyncio.get_running_loop().time
+        clock = clock_of(asyncio.get_running_loop())
         self._breakers = Breakers()
         asking = Asking(self._remote, self._breakers, clock)
         recorder = StreamRecorder(transport, self.counters)

@@ -48,8 +48,13 @@ class Rounds:
         self._changes.append(self._bindings[index].plugin)
 
     def unsettled(self) -> list[Binding]:
-        """After the last permitted round: who would have to be asked again (R12)."""
-        return [b for i, b in enumerate(self._bindings) if self._is_due(i, b)]
+        """After the last permitted round: who would have to be asked again (R12).
+
+        A hook under `warn` is not among them: whatever it would say, the payload stays (R15).
+        """
+        return [
+            b for i, b in enumerate(self._bindings) if b.mode == "enforce" and self._is_due(i, b)
+        ]
 
     def _any_is_due(self) -> bool:
         return any(self._is_due(i, b) for i, b in enumerate(self._bindings))

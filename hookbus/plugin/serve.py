@@ -13,6 +13,7 @@ import msgspec
 from hookbus import subjects
 from hookbus.emitter import Emitter
 from hookbus.errors import TransportError
+from hookbus.loop import clock_of
 from hookbus.manifest.announcement import Announcement, encode_announcement
 from hookbus.plugin.declare import Hook, Plugin
 from hookbus.plugin.handle import HandlerFailed, Handling
@@ -56,6 +57,7 @@ class PluginServer:
         self._transport = transport
         self._handling = Handling(plugin)
         self._loop = asyncio.get_running_loop()
+        self._clock = clock_of(self._loop)
         self.instance = secrets.token_hex(8)
         self._endpoints = {
             name: Endpoint(name, subjects.call(plugin.name, name), plugin.name, data=self._data)
@@ -135,7 +137,7 @@ class PluginServer:
     ) -> Callable[[Message], None]:
         def on_message(message: Message) -> None:
             # one task per message: a slow handler never holds up the others
-            task = self._loop.create_task(answer(hook, message, self._loop.time()))
+            task = self._loop.create_task(answer(hook, message, self._clock()))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
@@ -151,9 +153,9 @@ class PluginServer:
         except NOT_JSON as e:
             log.warning("malformed_call hook=%s: %s", name, e)
             return
-        time_left = call.timeout_ms / 1000 - (self._loop.time() - arrived)
+        time_left = call.timeout_ms / 1000 - (self._clock() - arrived)
         body = await self._handling.answer(hook, call, time_left)
-        self._endpoints[name].done(self._loop.time() - arrived, "" if body else "timed out")
+        self._endpoints[name].done(self._clock() - arrived, "" if body else "timed out")
         if body is None:
             self._expired += 1
         else:
@@ -180,7 +182,7 @@ class PluginServer:
         finally:
             working.cancel()
         self._endpoints[hook.options.name].done(
-            self._loop.time() - arrived, "" if answer is DONE else "handler failed"
+            self._clock() - arrived, "" if answer is DONE else "handler failed"
         )
         await self._publish(message.reply, answer)
 

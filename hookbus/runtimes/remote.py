@@ -19,8 +19,10 @@ import msgspec
 
 from hookbus import subjects
 from hookbus.errors import TransportError
+from hookbus.loop import clock_of
 from hookbus.models import FailureClass
 from hookbus.runtimes.base import Question, Reply
+from hookbus.runtimes.timers import EARLY, Timers
 from hookbus.snapshot import Binding
 from hookbus.telemetry import Counters
 from hookbus.transport import Message, Subscription, Transport
@@ -65,7 +67,7 @@ class _Stage:
         self.missing = size
         self.done = done
         self.open: list[_Call] = []
-        self.timer: asyncio.TimerHandle | None = None
+        self.timer = -1  # none yet
 
 
 class _Call:
@@ -109,7 +111,8 @@ class Remote:
         self._finished: dict[str, str] = {}  # call id -> what a further reply to it is
         self._order: deque[tuple[float, str]] = deque()
         self._loop = asyncio.get_running_loop()
-        self._clock = self._loop.time
+        self._clock = clock_of(self._loop)
+        self._timers = Timers(self._clock, self._on_due)
         self._retries: set[asyncio.Task[None]] = set()
         self._inbox: Subscription | None = None
 
@@ -137,8 +140,7 @@ class Remote:
                 self._arm(stage)
                 await stage.done
         finally:
-            if stage.timer is not None:
-                stage.timer.cancel()
+            self._timers.cancel(stage.timer)
             for call in stage.open:  # only when the waiting itself was cancelled
                 self._forget(call, "late_reply")
         return [reply for reply in stage.replies if reply is not None]
@@ -236,16 +238,14 @@ class Remote:
             del self._finished[self._order.popleft()[1]]
 
     def _arm(self, stage: _Stage) -> None:
-        if stage.timer is not None:
-            stage.timer.cancel()
-        due = min([call.due for call in stage.open])
-        stage.timer = self._loop.call_at(due, self._on_timer, stage)
+        """Wake up when the next of the stage's calls runs out of time."""
+        self._timers.cancel(stage.timer)
+        stage.timer = self._timers.set(min([call.due for call in stage.open]), stage)
 
-    def _on_timer(self, stage: _Stage) -> None:
-        now = self._clock()
+    def _on_due(self, stage: _Stage) -> None:
+        now = self._clock() + EARLY
         for call in [c for c in stage.open if c.due <= now]:
-            reason = f"no answer within {whole_milliseconds(call.due - call.sent)} ms"
-            self._settle(call, failure("timeout", reason), "late_reply")
+            self._settle(call, failure("timeout", _unanswered(call)), "late_reply")
         if stage.missing:
             self._arm(stage)
 
@@ -259,6 +259,15 @@ class Remote:
             if call.question.binding.subject == subject:
                 reason = f"the broker refuses to publish on {subject}"
                 self._settle(call, failure("transport", reason), "late_reply")
+
+
+def _unanswered(call: _Call) -> str:
+    """Say how long was waited: never a measured time, the same event gives the same text (R29)."""
+    question = call.question
+    if call.is_capped or question.timeout < question.binding.timeout:
+        return "no answer in the time that the event's budget left it"
+    waited_ms = question.binding.timeout_ms + sum(note["ms"] for note in call.notes)
+    return f"no answer within {waited_ms} ms"
 
 
 def retry_delay(binding: Binding, failed: FailureClass | None, attempt: int) -> float | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from hookbus import __version__, subjects
+from hookbus.config.connection import Connection
 from hookbus.dispatch.role import DispatcherRole
 from hookbus.keyvalue import NatsKeyValue
+from hookbus.server.host import Host
 from hookbus.transport import NatsTransport
 
 
@@ -38,3 +40,8 @@ class DispatcherServer:
         if self._role is not None:
             role, self._role = self._role, None
             await role.stop()
+
+
+def host(connection: Connection) -> Host:
+    """Make a dispatcher that is not started yet."""
+    return Host(DispatcherServer(), connection)

@@ -19,7 +19,9 @@ log = logging.getLogger(__name__)
 class Role(Protocol):
     """What one kind of server does on the bus."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Its principal on the bus: ``dispatcher``, ``registry``."""
 
     @property
     def is_ready(self) -> bool:

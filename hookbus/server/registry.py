@@ -17,6 +17,7 @@ from hookbus.keyvalue import NatsKeyValue
 from hookbus.observers import ensure_streams, sync_consumers
 from hookbus.presence import Endpoint, Presence, Service
 from hookbus.registry import Registry, plugin_config, tell_config
+from hookbus.server.host import Host
 from hookbus.server.rpc import Rpc
 from hookbus.snapshot import Binding
 from hookbus.streams import NatsStreams
@@ -53,6 +54,11 @@ class RegistryServer:
         if self._serving is not None:
             serving, self._serving = self._serving, None
             await serving.stop()
+
+
+def host(connection: Connection, settings: Settings) -> Host:
+    """Make a registry that is not started yet."""
+    return Host(RegistryServer(settings, connection), connection)
 
 
 class _Serving:

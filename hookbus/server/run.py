@@ -16,12 +16,14 @@ from faststream.asgi import AsgiFastStream
 from hookbus.loop import run
 from hookbus.server.health import health_routes
 from hookbus.server.host import Host
+from hookbus.server.logs import configure_logs
 
 log = logging.getLogger(__name__)
 
 
-def serve(host: Host, listener: socket.socket) -> None:
+def serve(host: Host, listener: socket.socket, *, json_logs: bool) -> None:
     """Serve until SIGTERM or ctrl-C; then finish what runs, and return."""
+    configure_logs(as_json=json_logs)
     server = uvicorn.Server(
         uvicorn.Config(
             make_app(host),

@@ -11,6 +11,7 @@ def test_the_answer_comes() -> None:
     assert run_virtual(scenario()) == b"pong"
 """
 
+from hookbus.testing.call import PluginFailed, call_plugin
 from hookbus.testing.memory import MemoryBroker, MemoryTransport
 from hookbus.testing.memory_keyvalue import MemoryKeyValue
 from hookbus.testing.memory_message import MemoryMessage
@@ -24,6 +25,8 @@ __all__ = [
     "MemoryMessage",
     "MemoryStreams",
     "MemoryTransport",
+    "PluginFailed",
     "VirtualTimeLoop",
+    "call_plugin",
     "run_virtual",
 ]

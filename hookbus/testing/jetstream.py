@@ -114,6 +114,8 @@ class JetStream:
     def _deliver(self, consumer: Consumer, sequence: int) -> bool:
         """Hand a message to one of the group; False when nobody is there to take it."""
         spec = consumer.spec
+        if spec.is_paused:
+            return False
         loop = asyncio.get_running_loop()
         stored = self.streams[spec.stream].messages[sequence - 1]
         count = consumer.deliveries.get(sequence, 0) + 1

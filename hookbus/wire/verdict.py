@@ -86,7 +86,6 @@ class _Reply(msgspec.Struct, frozen=True, gc=False):
 
 
 _decode = msgspec.json.Decoder(_Reply).decode
-_CONTINUE: Final = Answer(verdict="continue")
 
 
 def verify_reply(
@@ -153,8 +152,9 @@ def _answer(reply: _Reply, body: bytes) -> Answer | Extend:
     verdict = reply.verdict
     changes = reply.patch, reply.merge, reply.data
     if verdict == "continue" and changes == (msgspec.UNSET,) * 3:
-        if reply.version is None and reply.warnings is None and reply.annotations is None:
-            return _CONTINUE
+        if reply.reason is reply.code is reply.warnings is reply.annotations is None:
+            version = reply.version  # what nearly every answer is
+            return Answer(verdict="continue", version=version and cut(version, MAX_CODE))
         return _with_details(reply)
     if verdict == "block":
         return _with_details(reply)

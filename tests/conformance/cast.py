@@ -62,6 +62,10 @@ class Actor(Scripted):
         await self.vanish()
         return answer
 
+    async def crash(self) -> None:
+        assert self._transport is not None
+        await self._transport.close()
+
     async def utter(self, move: Move) -> None:
         """Send one more message about the last call."""
         await self.say(_made(move))
@@ -143,6 +147,11 @@ class LocalCast:
         """Listen no more, without a word."""
         for actor in self._of(plugin):
             await actor.vanish()
+
+    async def crash(self, plugin: str) -> None:
+        """Lose the connection for ever, as a killed process does."""
+        for actor in self._of(plugin):
+            await actor.crash()
 
     async def leave(self, plugin: str) -> list[Any]:
         """Say goodbye."""

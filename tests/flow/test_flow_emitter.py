@@ -92,6 +92,14 @@ async def test_an_emit_takes_no_longer_than_its_timeout(bus: Bus) -> None:
     assert seconds == bus.about(0.3)
 
 
+async def test_an_emit_without_any_time_is_over_at_once(bus: Bus) -> None:
+    emitter = await emitter_without("timeout", bus)
+
+    _, seconds = await bus.timed(_swallow(emitter.emit("message_received", HI, timeout=0)))
+
+    assert seconds < 0.5
+
+
 async def test_a_connection_lost_while_waiting_ends_the_emit_at_once(bus: Bus) -> None:
     transport = await bus.connect("chat", can_cut=True)
     heard: list[bytes] = []
@@ -203,7 +211,13 @@ async def test_attributes_of_an_emit_become_the_events(bus: Bus) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [object(), {"x": {1, 2}}, {"x": "\ud800"}, MessageReceived(text="hi", x=object())]
+    "data",
+    [
+        object(),
+        {"text": "\ud800"},
+        {"text": "hi", 1.5j: 0},
+        MessageReceived.model_validate({"text": "hi", "x": object()}),
+    ],
 )
 async def test_data_that_is_no_json_is_refused_before_it_is_sent(bus: Bus, data: Any) -> None:
     await bus.start()

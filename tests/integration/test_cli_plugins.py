@@ -100,6 +100,22 @@ def test_what_is_no_name_is_refused(bus: Bus) -> None:
     assert "expected a plugin's name, got 'No Name'" in done.stderr
 
 
+def test_an_approved_plugin_that_the_settings_do_not_name_is_exit_code_1(tmp_path: Path) -> None:
+    settings = tmp_path / "hookbus.toml"
+    settings.write_text('mode = "production"\n')
+    script = tmp_path / "named.py"
+    script.write_text(LONG_NAMES)
+
+    words = ("--no-bundled", "--plugins", str(script), "--settings", str(settings))
+    with up(tmp_path, *words) as bus:
+        said = bus.process.errors.read_text()
+        done = bus.run("plugins", "approve", NAME)
+
+    assert f"plugin {NAME!r} is not asked: " in said
+    assert done.returncode == 1
+    assert f"{NAME} is still not asked: " in done.stderr
+
+
 def test_no_registry_is_exit_code_5(own_broker: EmbeddedBroker) -> None:
     done = hookbus("plugins", url=own_broker.url)
 
@@ -136,7 +152,7 @@ def test_an_unknown_command_is_exit_code_2() -> None:
     assert hookbus("emitt").returncode == 2
 
 
-def test_missing_extras_are_one_line(tmp_path: Path) -> None:
+def test_missing_extras_are_one_line() -> None:
     without_typer = "import sys; sys.modules['typer'] = None; from hookbus.cli import main; main()"
 
     done = subprocess.run(

@@ -153,6 +153,8 @@ class Breaker:
     def learn(self, now: Time, failure: str | None, *, is_shortened: bool) -> None:
         """A call ended: with a verdict, a Block too, or with a failure."""
         was_probe, self._is_probing = self._is_probing, False
+        if self._open_until is not None and not was_probe:
+            return  # asked before it opened: only the probe says how the plugin is now
         if failure is None:
             self._failures, self._open_until = 0, None
             self._open_ms = self._settings.breaker_open_ms
@@ -162,6 +164,6 @@ class Breaker:
         self._failures += 1
         if was_probe:
             self._open_ms = min(2 * self._open_ms, self._settings.breaker_max_open_ms)
-        elif self._open_until is not None or self._failures < self._settings.breaker_failures:
+        elif self._failures < self._settings.breaker_failures:
             return
         self._open_until = now + self._open_ms * MS

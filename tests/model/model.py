@@ -322,9 +322,7 @@ class Deciding:
         if turn.is_asked:
             self.bus.breaker(hook).learn(self.now, heard.failure, is_shortened=heard.is_shortened)
             if hook.cache_ttl_ms and hook.phase == "validate" and heard.said is not None:
-                self.bus.keep(
-                    self.cache_key(hook), heard.said, self.now + hook.cache_ttl_ms * MS
-                )
+                self.bus.keep(self.cache_key(hook), heard.said, self.now + hook.cache_ttl_ms * MS)
         if turn.round > 1 and turn.changes:
             turn.notes.append({"kind": "reinvoked_changed"})
         resolution = self.resolve(turn)

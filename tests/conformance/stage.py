@@ -1,0 +1,137 @@
+"""What cases are played on: a broker in memory with virtual time, or a real nats-server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import pytest
+
+from hookbus.broker import EmbeddedBroker
+from hookbus.transport import NatsTransport
+from tests.conformance.cast import Cast, LocalCast
+from tests.conformance.player import PlayerProcess
+from tests.flow.bus import Bus
+from tests.flow.engines import Between, Engine, MemoryEngine, NatsEngine
+
+RELOAD_PATIENCE = 5.0  # seconds
+
+
+class Stage(Protocol):
+    """Where one case is played."""
+
+    engine: Engine
+
+    def scale(self, wanted: float) -> float:
+        """By what the times of a case are multiplied."""
+
+    def cast(self, bus: Bus, case_id: str) -> Cast:
+        """The scripted plugins of the case."""
+
+    async def kill(self, cast: Cast, plugin: str) -> None:
+        """End the process that plays *plugin*, as a crash does."""
+
+    def elapsed(self, ms: float, scale: float) -> object:
+        """What a measured duration must equal, in milliseconds."""
+
+    def told(self, ms: float, scale: float) -> object:
+        """What a plugin must be told of its time."""
+
+    def below(self, ms: float, scale: float) -> object:
+        """What a duration must equal that must be short."""
+
+
+class MemoryStage:
+    """All in one process; times are exact."""
+
+    def __init__(self) -> None:
+        self.engine: Engine = MemoryEngine()
+
+    def scale(self, wanted: float) -> float:
+        return 1.0
+
+    def cast(self, bus: Bus, case_id: str) -> Cast:
+        return LocalCast(bus.connect)
+
+    async def kill(self, cast: Cast, plugin: str) -> None:
+        await cast.do("crash", plugin=plugin)
+
+    def elapsed(self, ms: float, scale: float) -> object:
+        return pytest.approx(ms, abs=1e-3)
+
+    def told(self, ms: float, scale: float) -> object:
+        return pytest.approx(ms, abs=0)
+
+    def below(self, ms: float, scale: float) -> object:
+        return Between(0, ms)
+
+
+class ServerStage:
+    """A real nats-server, and the plugins in another process; times have air."""
+
+    def __init__(self, broker: EmbeddedBroker, player: PlayerProcess) -> None:
+        self.broker = broker
+        self.engine: Engine = NatsEngine(broker)
+        self.player = player
+
+    def scale(self, wanted: float) -> float:
+        return wanted
+
+    def cast(self, bus: Bus, case_id: str) -> Cast:
+        return _RemoteCast(self.player, case_id, self.broker.url)
+
+    async def kill(self, cast: Cast, plugin: str) -> None:
+        await self.player.kill()
+
+    def elapsed(self, ms: float, scale: float) -> object:
+        return Between(0.9 * ms * scale - 10, 5 * ms * scale + 500)
+
+    def told(self, ms: float, scale: float) -> object:
+        return Between(0.4 * ms * scale, ms * scale + 1)
+
+    def below(self, ms: float, scale: float) -> object:
+        return Between(0, 5 * ms * scale + 500)
+
+    async def clear(self) -> None:
+        """Delete what the last case left: every stream and bucket."""
+        transport = await NatsTransport.connect(self.broker.url, principal="cleaner")
+        for stream in await _streams_of(transport):
+            await transport.request(f"$JS.API.STREAM.DELETE.{stream}", b"", timeout=5.0)
+        await transport.close()
+
+
+class _RemoteCast:
+    def __init__(self, player: PlayerProcess, case_id: str, url: str) -> None:
+        self._player = player
+        self._case_id = case_id
+        self._url = url
+
+    async def do(self, action: str, **arguments: Any) -> Any:
+        return await self._player.order(self._case_id, self._url, action, **arguments)
+
+
+def deny(broker: EmbeddedBroker, subject: str) -> None:
+    """Let a real nats-server refuse everybody to publish on *subject*, from now on."""
+    config = broker.data_dir / "nats-server.conf"
+    user = f'{{ user: any, password: any, permissions: {{ publish: {{ deny: ["{subject}"] }} }} }}'
+    with config.open("a") as file:
+        file.write(f"authorization {{ users: [ {user} ] }}\nno_auth_user: any\n")
+    os.kill(broker.pid, signal.SIGHUP)
+    _wait_for(broker.log_file, "Reloaded server configuration")
+
+
+def _wait_for(log_file: Path, text: str) -> None:
+    deadline = time.monotonic() + RELOAD_PATIENCE
+    while text not in log_file.read_text():
+        assert time.monotonic() < deadline, f"nats-server did not say {text!r}"
+        time.sleep(0.005)
+
+
+async def _streams_of(transport: NatsTransport) -> list[str]:
+    reply = await transport.request("$JS.API.STREAM.NAMES", b"", timeout=5.0)
+    found: list[str] = msgspec.json.decode(reply.data).get("streams") or []
+    return found

@@ -1,0 +1,40 @@
+"""Every case of the conformance table holds, in memory exactly and on a real nats-server."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conformance.running import Result, run_in_memory, run_on_server
+from tests.conformance.table import Case, load_cases
+
+CASES = load_cases()
+PLAYED = [case for case in CASES if not case.is_elsewhere]
+
+
+def _named(stage: str, cases: list[Case]) -> list[object]:
+    return [pytest.param(case, id=f"{stage}-{case.id}") for case in cases]
+
+
+@pytest.mark.parametrize("case", _named("memory", PLAYED))
+def test_a_case_holds_in_memory(case: Case) -> None:
+    assert run_in_memory(case).problems == ()
+
+
+@pytest.mark.parametrize("case", _named("server", [c for c in PLAYED if c.memory is None]))
+def test_a_case_holds_on_a_real_server(case: Case, server_results: dict[str, Result]) -> None:
+    assert server_results[case.id].problems == ()
+
+
+@pytest.fixture(scope="session")
+def server_results(
+    request: pytest.FixtureRequest,
+    nats_server_program: None,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Result]:
+    """All wanted cases, played together: most of their time is waiting."""
+    wanted = [
+        item.callspec.params["case"]
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and "server_results" in item.fixturenames
+    ]
+    return run_on_server(wanted, tmp_path_factory.mktemp("conformance"))

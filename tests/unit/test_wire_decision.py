@@ -1,0 +1,96 @@
+"""Decisions, records and refusals as bytes."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from hookbus.models import Decision, EventRef, PluginRecord
+from hookbus.wire.decision import (
+    ErrorBody,
+    decode_decision,
+    decode_refusal,
+    encode_decision,
+    encode_record,
+    encode_refusal,
+)
+
+DECISION = Decision(
+    id="d",
+    event=EventRef("1", "/t", "order_placed"),
+    outcome="intercept",
+    records=(PluginRecord(plugin="a", hook="h", version="1.0.0", phase="mutate"),),
+    data={"x": 1},
+)
+
+
+def test_a_decision_survives_the_way_over_the_bus() -> None:
+    assert decode_decision(encode_decision(DECISION)) == DECISION
+
+
+def test_a_record_is_the_decision_without_its_data() -> None:
+    record = msgspec.json.decode(encode_record(DECISION))
+
+    assert "data" not in record
+    assert (record["v"], record["id"], record["outcome"]) == (1, "d", "intercept")
+    assert "data" in msgspec.json.decode(encode_decision(DECISION))
+
+
+def test_a_decision_says_every_member_of_the_protocol() -> None:
+    decision = msgspec.json.decode(encode_decision(DECISION))
+
+    assert decision.keys() == {
+        *("v", "id", "event", "principal", "dry_run", "outcome", "cause", "code", "by", "reason"),
+        *("message", "others", "warnings", "conflicts", "masked", "records", "generation"),
+        *("degraded", "trace_id", "data"),
+    }
+    assert decision["records"][0].keys() == {
+        *("plugin", "hook", "version", "phase", "round", "attempt", "mode", "verdict", "failure"),
+        *("resolution", "code", "reason", "ms", "mutated", "pointers", "patch_hash", "notes"),
+        "annotations",
+    }
+
+
+def test_unknown_members_of_a_decision_are_ignored() -> None:
+    body = encode_decision(DECISION).replace(b'{"v":1', b'{"future":[1],"v":1', 1)
+
+    assert decode_decision(body) == DECISION
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("invalid_event", "400"), ("unknown_type", "400"), ("schema", "400"), ("unavailable", "503")],
+)
+def test_a_refusal_is_told_by_its_headers_and_its_body(code: str, status: str) -> None:
+    body, headers = encode_refusal(ErrorBody(code, "what is wrong", "/data/x"))
+
+    assert headers["Nats-Service-Error-Code"] == status
+    assert msgspec.json.decode(body) == {
+        "v": 1,
+        "error": {"code": code, "message": "what is wrong", "pointer": "/data/x"},
+    }
+    assert decode_refusal(body, headers) == ErrorBody(code, "what is wrong", "/data/x")
+
+
+@pytest.mark.parametrize("message", ["two\nlines", "cr\r\nlf", "nul\0", "ü" * 500, "x" * 5_000])
+def test_the_header_of_a_refusal_is_one_short_line_whatever_the_message_says(message: str) -> None:
+    _, headers = encode_refusal(ErrorBody("invalid_event", message))
+
+    line = headers["Nats-Service-Error"]
+    assert line.isascii()
+    assert line.isprintable()
+    assert len(line) <= 200
+
+
+def test_a_decision_is_no_refusal() -> None:
+    assert decode_refusal(encode_decision(DECISION), None) is None
+    assert decode_refusal(encode_decision(DECISION), {"x": "y"}) is None
+
+
+@pytest.mark.parametrize("body", [b"", b"garbage", b'"\xff"', b"{}"])
+def test_a_refusal_with_a_broken_body_is_still_one(body: bytes) -> None:
+    refusal = decode_refusal(
+        body, {"Nats-Service-Error-Code": "400", "Nats-Service-Error": "no good"}
+    )
+
+    assert refusal == ErrorBody("unavailable", "no good")
