@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -11,6 +12,8 @@ from hookbus.errors import InvalidEvent
 from hookbus.models import Decision
 from hookbus.wire.limits import NOT_JSON
 from hookbus.wire.verdict import ERROR_CODE_HEADER, ERROR_HEADER
+
+_NOT_PRINTABLE: Final = re.compile(r"[^ -~]")
 
 encode_decision = msgspec.json.Encoder().encode
 decode_decision = msgspec.json.Decoder(Decision).decode
@@ -44,7 +47,7 @@ def encode_refusal(error: ErrorBody) -> tuple[bytes, dict[str, str]]:
     headers = {
         ERROR_CODE_HEADER: "503" if error.code == "unavailable" else "400",
         # header values are one line of printable characters
-        ERROR_HEADER: error.message.encode("ascii", "replace").decode()[:200].replace("\n", " "),
+        ERROR_HEADER: _NOT_PRINTABLE.sub("?", error.message[:200]),
     }
     return msgspec.json.encode(_Refusal(1, error)), headers
 

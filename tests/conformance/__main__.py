@@ -61,8 +61,8 @@ def _word(case: Case, results: Mapping[str, Result]) -> str:
 
 
 def _print_counts(cases: Sequence[Case], stages: Mapping[str, Mapping[str, Result]]) -> int:
-    official = [case for case in cases if not case.id.startswith("X")]
-    print(f"\n{len(official)} of {OFFICIAL} cases of semantics.md, {len(cases) - len(official)} more")
+    official = {case.number for case in cases if not case.id.startswith("X")}
+    print(f"\n{len(official)} of the {OFFICIAL} cases of semantics.md, {_more(cases)} more and variants")
     failed = 0
     for name, results in stages.items():
         words = Counter(_word(case, results) for case in cases)
@@ -75,6 +75,10 @@ def _print_counts(cases: Sequence[Case], stages: Mapping[str, Mapping[str, Resul
     issues = Counter(note.partition(":")[0] for case in cases for note in case.elsewhere)
     print(", ".join(f"{count} in {issue}" for issue, count in sorted(issues.items())) or "none")
     return failed
+
+
+def _more(cases: Sequence[Case]) -> int:
+    return sum(case.id != case.number or case.id.startswith("X") for case in cases)
 
 
 if __name__ == "__main__":

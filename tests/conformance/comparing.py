@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -74,6 +75,7 @@ def of_decision(decision: Decision) -> dict[str, Any]:
         "others": [f"{_slashed(o['cause'], o['code'])} by {o['by']}" for o in raw["others"]],
         "masked": raw["masked"],
         "trace": raw["trace_id"],
+        "hashes": {r["plugin"]: r["patch_hash"] for r in records if r["patch_hash"]},
         "annotations": {r["plugin"]: r["annotations"] for r in records if r["annotations"]},
     }
 
@@ -94,6 +96,12 @@ def record_line(record: Mapping[str, Any]) -> str:
     return " ".join(words)
 
 
+def shadow_line(record: Mapping[str, Any]) -> str:
+    """A shadow record with its reason: ``"a block discarded shadow: no"``"""
+    reason = record["reason"]
+    return f"{record_line(record)}: {reason}" if reason else record_line(record)
+
+
 def call_line(calls: Sequence[Mapping[str, Any]], beside: Iterable[str]) -> str:
     """Name who was called: mutators in order, then the rest by name, for they are asked at once.
 
@@ -101,13 +109,21 @@ def call_line(calls: Sequence[Mapping[str, Any]], beside: Iterable[str]) -> str:
     """
     ordered = [c["plugin"] for c in calls if c["phase"] == "mutate" and c["plugin"] not in beside]
     rest = [c["plugin"] for c in calls if c["phase"] != "mutate" or c["plugin"] in beside]
-    return " ".join([*ordered, *sorted(rest)])
+    return " ".join(
+        name if count == 1 else f"{name}*{count}"
+        for name, count in _repeats([*ordered, *sorted(rest)])
+    )
 
 
 def to_json(decision: Decision) -> dict[str, Any]:
     """A decision as it is on the wire."""
-    raw: dict[str, Any] = msgspec.to_builtins(decision)
+    raw: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(decision))
     return raw
+
+
+def _repeats(names: Sequence[str]) -> list[tuple[str, int]]:
+    """``a a b`` → ``(a, 2) (b, 1)``"""
+    return [(name, len(list(group))) for name, group in groupby(names)]
 
 
 def _note(note: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ _PHASES: Final = {"m": "mutate", "v": "validate", "o": "observe"}
 _WORDS: Final = {
     "open": ("on_failure", "open"),
     "closed": ("on_failure", "closed"),
+    "enforce": ("mode", "enforce"),
     "warn": ("mode", "warn"),
     "shadow": ("mode", "shadow"),
     "off": ("mode", "off"),
@@ -155,7 +156,7 @@ def _read_options(text: str, place: int) -> tuple[dict[str, Any], dict[str, str]
 
 def _option_value(name: str, value: str) -> Any:
     if name in _LISTS:
-        return [item.strip().replace('""', "") for item in value.split(";")]
+        return [item.strip().replace('""', "") for item in value.split(";")] if value else []
     return int(value) if re.fullmatch(r"-?\d+", value) else value
 
 

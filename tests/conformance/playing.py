@@ -18,7 +18,7 @@ from tests.conformance.comparing import (
     call_line,
     differences,
     of_decision,
-    record_line,
+    shadow_line,
     summary,
     to_json,
 )
@@ -318,7 +318,7 @@ class Performance:
         text = msgspec.json.encode([body for _, body in stored]).decode()
         return {
             "recorded": [summary(body) for body in records],
-            "shadow": sorted(record_line(body["record"]) for body in shadows),
+            "shadow": sorted(shadow_line(body["record"]) for body in shadows),
             "hidden": [word for word in hidden if word not in text],
         }
 

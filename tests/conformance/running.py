@@ -16,7 +16,7 @@ from hookbus.loop import run
 from hookbus.testing import run_virtual
 from tests.conformance.playing import Performance
 from tests.conformance.player import PlayerProcess
-from tests.conformance.stage import MemoryStage, ServerStage, Stage, deny
+from tests.conformance.stage import DenyingBroker, MemoryStage, ServerStage, Stage
 from tests.conformance.table import Case
 from tests.flow.bus import Bus
 
@@ -45,7 +45,11 @@ def run_on_server(cases: Iterable[Case], directory: Path) -> dict[str, Result]:
     played = [case for case in cases if not case.is_elsewhere and case.memory is None]
     with contextlib.ExitStack() as stack:
         brokers = [stack.enter_context(_broker(directory, f"b{n}")) for n in range(AT_ONCE)]
-        denying = {case.id: stack.enter_context(_denying(case, directory)) for case in played if case.has("deny")}
+        denying = {
+            case.id: stack.enter_context(_denying(case, directory))
+            for case in played
+            if case.has("deny")
+        }
         return run(_play_all(played, brokers, denying))
 
 
@@ -56,10 +60,10 @@ def _broker(directory: Path, name: str) -> EmbeddedBroker:
 @contextlib.contextmanager
 def _denying(case: Case, directory: Path) -> Iterator[EmbeddedBroker]:
     """A broker of its own for a case in which the broker refuses something."""
-    with _broker(directory, case.id) as broker:
+    with DenyingBroker.start(data_dir=directory / case.id) as broker:
         for step in case.steps:
             if step.word == "deny":
-                deny(broker, step.given)
+                broker.deny(step.given)
         yield broker
 
 

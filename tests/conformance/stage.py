@@ -114,14 +114,25 @@ class _RemoteCast:
         return await self._player.order(self._case_id, self._url, action, **arguments)
 
 
-def deny(broker: EmbeddedBroker, subject: str) -> None:
-    """Let a real nats-server refuse everybody to publish on *subject*, from now on."""
-    config = broker.data_dir / "nats-server.conf"
-    user = f'{{ user: any, password: any, permissions: {{ publish: {{ deny: ["{subject}"] }} }} }}'
-    with config.open("a") as file:
-        file.write(f"authorization {{ users: [ {user} ] }}\nno_auth_user: any\n")
-    os.kill(broker.pid, signal.SIGHUP)
-    _wait_for(broker.log_file, "Reloaded server configuration")
+class DenyingBroker(EmbeddedBroker):
+    """A nats-server that refuses everybody to publish on one subject.
+
+    There is no such option: the configuration is changed under the running server, which then
+    wants a user and a password.
+    """
+
+    @property
+    def url(self) -> str:
+        return super().url.replace("nats://", "nats://any:password@")
+
+    def deny(self, subject: str) -> None:
+        """Refuse *subject* from now on."""
+        permissions = f'{{ publish: {{ deny: ["{subject}"] }} }}'
+        user = f"{{ user: any, password: password, permissions: {permissions} }}"
+        with (self.data_dir / "nats-server.conf").open("a") as file:
+            file.write(f"authorization {{ users: [ {user} ] }}\n")
+        os.kill(self.pid, signal.SIGHUP)
+        _wait_for(self.log_file, "Reloaded server configuration")
 
 
 def _wait_for(log_file: Path, text: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 CASES: Final = Path(__file__).with_name("cases.toml")
 TYPE: Final = "thing_happened"  # the event type of a case that says nothing else: any JSON
 
-_ID: Final = re.compile(r"[A-M]\d\d|X-R\d+-\d+")
+_ID: Final = re.compile(r"([A-M]\d\d|X-R\d+-\d+)(-[a-z]+)?")
 _ABOUT: Final = frozenset(("text", "plugins", "settings", "type", "scale", "elsewhere", "memory"))
 #: What an emit may be compared with.
 EMITTED: Final = frozenset(
@@ -30,6 +30,7 @@ EMITTED: Final = frozenset(
         "elapsed",
         "below",
         "annotations",
+        "hashes",
     )
 )
 #: What the whole case may be compared with, at its end.
@@ -105,6 +106,11 @@ class Case:
     elsewhere: tuple[str, ...] = ()
     is_elsewhere: bool = False
     memory: str | None = None
+
+    @property
+    def number(self) -> str:
+        """The case that this is, or is a variant of: ``"B08-open" → "B08"``"""
+        return self.id if self.id.startswith("X") else self.id.partition("-")[0]
 
     def has(self, *words: str) -> bool:
         """Tell whether a step has one of *words*."""

@@ -153,6 +153,15 @@ async def test_a_pointer_escapes_what_json_pointer_wants_escaped(bus: Bus) -> No
     assert refused.value.pointer == "/data/a~1b~0c"
 
 
+async def test_a_refusal_reaches_the_emitter_whatever_names_it_quotes(bus: Bus) -> None:
+    await bus.start(types={"order_placed": {"schema": {"additionalProperties": False}}})
+
+    with pytest.raises(InvalidEvent) as refused:
+        await bus.emit({"a\r\n\0ü": 1}, type="order_placed")
+
+    assert refused.value.pointer == "/data/a\r\n\0ü"
+
+
 async def test_data_may_nest_64_levels(bus: Bus) -> None:
     await bus.start()
 
