@@ -92,7 +92,7 @@ def _named_member(kind: Any) -> tuple[str, ...]:
     """A missing or surplus member is the field that is wrong, not the object around it."""
     if kind.name == "required":
         return (kind.property,)
-    if kind.name == "additionalProperties":
+    if kind.name in ("additionalProperties", "unevaluatedProperties"):
         return (kind.unexpected[0],)
     return ()
 

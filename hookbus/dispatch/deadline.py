@@ -15,6 +15,7 @@ from hookbus.snapshot import Limits
 RETURN_MARGIN: Final = 0.1  # of the event's timeout, kept for the way back to the emitter
 MIN_RETURN_MARGIN: Final = 0.005  # seconds
 MAX_RETURN_MARGIN: Final = 0.050  # seconds
+SPENT: Final = 1e-6  # seconds; what is left below it is the rounding of floats, and no time
 
 
 class Allowance(msgspec.Struct, frozen=True, gc=False):
@@ -52,7 +53,7 @@ def allow(
     *reserve* is kept for the closed plugins of later stages. When that leaves less than the
     plugin's own minimum, the remaining time is shared equally by the *stages* left.
     """
-    if remaining <= 0:
+    if remaining < SPENT:
         return Allowance(0.0, is_shortened=True)
     cap = remaining - reserve
     if cap < min_time:

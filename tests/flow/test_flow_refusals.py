@@ -154,7 +154,8 @@ async def test_a_pointer_escapes_what_json_pointer_wants_escaped(bus: Bus) -> No
 
 
 async def test_a_refusal_reaches_the_emitter_whatever_names_it_quotes(bus: Bus) -> None:
-    await bus.start(types={"order_placed": {"schema": {"additionalProperties": False}}})
+    schema = {"properties": {"amount": {}}, "additionalProperties": False}
+    await bus.start(types={"order_placed": {"schema": schema}})
 
     with pytest.raises(InvalidEvent) as refused:
         await bus.emit({"a\r\n\0ü": 1}, type="order_placed")

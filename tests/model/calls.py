@@ -1,4 +1,4 @@
-"""What one call comes to in time: timeouts, extension, retry (R6, D10-D13), and breakers (R20, R21).
+"""What one call comes to in time: timeouts, extension, retry (R6, D10-D13); breakers (R20, R21).
 
 Times are microseconds as exact fractions. Imports no hookbus. Pure.
 """

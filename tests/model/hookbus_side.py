@@ -1,6 +1,4 @@
-"""The same settings, scripts and events as the model's, on hookbus itself: a whole dispatcher over a
-broker in memory, with virtual time.
-"""
+"""The model's settings, scripts and events on hookbus itself: broker in memory, virtual time."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from hookbus.keyvalue import KeyValue
 from hookbus.message import Message
 from hookbus.snapshot import Binding, BreakerLimits, ConfigDocument, Limits, Snapshot
 from hookbus.testing import MemoryBroker, MemoryKeyValue, MemoryTransport, run_virtual
-from tests.model.values import Event, Fails, Hook, Says, Settings, Step
+from tests.model.values import Event, Hook, Says, Settings, Step
 
 PATIENCE: Final = 600.0  # seconds, virtual
 

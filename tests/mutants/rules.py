@@ -1,0 +1,89 @@
+"""The hand-made mutants, one or more a rule: patch files that still apply when code moves. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.mutants.mutant import Mutant, mutant_of
+
+RULES: Final = Path(__file__).with_name("rules")
+
+_TITLE: Final = re.compile(r"# (R\d+): \S.*")
+_KILLERS: Final = "# killed by: "
+
+
+class DoesNotApply(Exception):
+    """A patch whose place cannot be found, or not told from another."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Hunk:
+    path: str
+    lines: tuple[str, ...]  # each with its sign, as in the patch
+
+
+def rule_mutants(read: Callable[[str], str]) -> tuple[list[Mutant], list[str]]:
+    """Apply each patch of :data:`RULES` to what *read* returns of a path.
+
+    Returns the mutants in the order of the rules, and for each patch that no longer applies why.
+    """
+    mutants, problems = [], []
+    for file in sorted(RULES.glob("*.patch")):
+        try:
+            mutants.append(_mutant(file, read))
+        except (DoesNotApply, OSError) as error:
+            problems.append(f"{file.name}: {error}")
+    return mutants, problems
+
+
+def _mutant(file: Path, read: Callable[[str], str]) -> Mutant:
+    text = file.read_text()
+    head = text.splitlines()[:2]
+    if not _TITLE.fullmatch(head[0]) or not head[0].startswith(f"# {_rule_of(file)}:"):
+        raise DoesNotApply(f"expected a first line such as '# {_rule_of(file)}: …', got {head[0]!r}")
+    if not head[1].startswith(_KILLERS):
+        raise DoesNotApply(f"expected a second line such as '{_KILLERS}table:A01', got {head[1]!r}")
+    before: dict[str, str] = {}
+    after: dict[str, str] = {}
+    for hunk in _hunks(text):
+        before.setdefault(hunk.path, read(hunk.path))
+        after[hunk.path] = _applied(after.get(hunk.path, before[hunk.path]), hunk)
+    killers = tuple(head[1].removeprefix(_KILLERS).split(", "))
+    return mutant_of(file.stem, before, after, killers)
+
+
+def _rule_of(file: Path) -> str:
+    """``R05_open_softens_a_block.patch`` → ``R5``"""
+    return f"R{int(file.name[1:3])}"
+
+
+def _hunks(text: str) -> Iterator[_Hunk]:
+    path, lines = "", []
+    for line in [*text.splitlines(), "@@"]:
+        if line.startswith(("@@", "--- ")) and lines:
+            yield _Hunk(path, tuple(lines))
+            lines = []
+        if line.startswith("+++ b/"):
+            path = line.removeprefix("+++ b/")
+        elif path and not line.startswith(("@@", "--- ", "# ")):
+            lines.append(line or " ")
+
+
+def _applied(source: str, hunk: _Hunk) -> str:
+    """Find the one place of a hunk, if need be without its outermost context, and change it."""
+    lines = hunk.lines
+    while True:
+        old = "".join(f"{line[1:]}\n" for line in lines if line[0] in " -")
+        new = "".join(f"{line[1:]}\n" for line in lines if line[0] in " +")
+        places = f"\n{source}".count(f"\n{old}")
+        if places == 1:
+            return f"\n{source}".replace(f"\n{old}", f"\n{new}")[1:]
+        if places > 1:
+            raise DoesNotApply(f"{hunk.path} has {places} places like {old!r}")
+        if lines[0][0] != " " and lines[-1][0] != " ":
+            raise DoesNotApply(f"{hunk.path} no longer has {old!r}")
+        lines = lines[lines[0][0] == " " : len(lines) - (lines[-1][0] == " ")]

@@ -1,0 +1,140 @@
+"""Announcements, settings and overrides put together (R18, R31)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hookbus.config.settings import Settings, parse_settings
+from hookbus.manifest.announcement import Announcement, from_document
+from hookbus.policy import Bound, Overrides, Removal, bind
+from hookbus.snapshot import Binding
+
+HOOK = {"type": "x_done", "phase": "validate", "name": "h"}
+
+
+def announced(plugin: str, *hooks: dict[str, Any], version: str = "1.0.0") -> Announcement:
+    document = {"v": 1, "plugin": plugin, "version": version, "instance": "i", "hooks": [*hooks]}
+    return from_document(document, plugin)
+
+
+def settings(mode: str = "development", **tree: Any) -> Settings:
+    return parse_settings({"mode": mode, **tree}, "the test")
+
+
+def bound(said: Settings, *announcements: Announcement, removed: tuple[str, ...] = ()) -> Bound:
+    overrides = Overrides(removed={name: Removal("ops", "today") for name in removed})
+    return bind({a.plugin: a for a in announcements}, said, overrides, 0.0)
+
+
+def only_binding(found: Bound) -> Binding:
+    [binding] = found.document.bindings
+    return binding
+
+
+def test_development_binds_whoever_announces_itself() -> None:
+    binding = only_binding(bound(settings(), announced("a", {**HOOK, "priority": 7})))
+
+    assert (binding.plugin, binding.hook, binding.version) == ("a", "h", "1.0.0")
+    assert (binding.priority, binding.timeout_ms, binding.on_failure) == (7, 200, "closed")
+    assert binding.origin == "announcement"
+
+
+def test_production_binds_only_what_is_named() -> None:
+    found = bound(settings("production"), announced("a", HOOK))
+
+    assert found.document.bindings == ()
+    assert "[plugins.a.hooks" in found.pending["a"]
+
+
+def test_production_binds_a_named_plugin_that_was_never_seen() -> None:
+    hooks = {"hooks": {"h": {"type": "x_done", "phase": "mutate"}}}
+
+    binding = only_binding(bound(settings("production", plugins={"g": hooks})))
+
+    assert (binding.plugin, binding.phase, binding.version) == ("g", "mutate", "0.0.0")
+    assert binding.origin == "settings"
+
+
+def test_type_and_phase_may_come_from_an_announcement_kept_earlier() -> None:
+    said = settings("production", plugins={"a": {"hooks": {"h": {"priority": 3}}}})
+
+    binding = only_binding(bound(said, announced("a", HOOK)))
+
+    assert (binding.type, binding.phase, binding.priority) == ("x_done", "validate", 3)
+
+
+def test_a_named_hook_of_which_nobody_says_the_type_is_a_problem_with_its_place() -> None:
+    said = settings("production", plugins={"a": {"hooks": {"h": {"priority": 3}}}})
+
+    found = bound(said)
+
+    assert found.document.bindings == ()
+    assert found.problems["a"][0].at.startswith("plugins.a.hooks.h")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("on_failure", "open"), ("priority", -5), ("mode", "off")]
+)
+def test_in_production_what_is_the_operators_never_comes_from_an_announcement(
+    option: str, value: Any
+) -> None:
+    hooks = {"hooks": {"h": {}}}
+    said = settings("production", plugins={"a": hooks})
+
+    binding = only_binding(bound(said, announced("a", {**HOOK, option: value})))
+
+    assert (
+        getattr(binding, option)
+        == {"on_failure": "closed", "priority": 100, "mode": "enforce"}[option]
+    )
+
+
+def test_what_the_settings_say_wins_and_the_rest_is_the_plugins() -> None:
+    said = settings(plugins={"a": {"hooks": {"h": {"timeout_ms": 50}}}})
+    wish = {**HOOK, "timeout_ms": 900, "priority": 3}
+
+    binding = only_binding(bound(said, announced("a", wish)))
+
+    assert (binding.timeout_ms, binding.priority) == (50, 3)
+
+
+def test_a_plugin_is_bound_whole_or_not_at_all() -> None:
+    said = settings(plugins={"a": {"hooks": {"h": {"phase": "observe", "on_failure": "open"}}}})
+    other = {**HOOK, "name": "other"}
+
+    found = bound(said, announced("a", HOOK, other), announced("b", HOOK))
+
+    assert [b.plugin for b in found.document.bindings] == ["b"]
+    assert found.problems.keys() == {"a"}
+
+
+def test_a_removed_plugin_is_pending_whatever_binds_it() -> None:
+    hooks = {"hooks": {"h": HOOK | {}}}
+    del hooks["hooks"]["h"]["name"]
+
+    found = bound(settings(plugins={"a": hooks}), announced("a", HOOK), removed=("a",))
+
+    assert found.document.bindings == ()
+    assert "removed by ops at today" in found.pending["a"]
+
+
+def test_types_and_limits_of_the_settings_are_in_the_document() -> None:
+    said = settings(
+        timeout_ms=700,
+        max_event_bytes=1_000,
+        types={"x_done": {"schema": {"type": "object"}, "timeout_ms": 300}},
+    )
+
+    document = bound(said).document
+
+    assert (document.limits.timeout_ms, document.limits.max_event_bytes) == (700, 1_000)
+    assert document.types["x_done"].schema == {"type": "object"}
+    assert document.types["x_done"].timeout_ms == 300
+
+
+def test_the_document_is_the_same_whatever_the_order_of_the_announcements() -> None:
+    a, b = announced("a", HOOK), announced("b", HOOK)
+
+    assert bound(settings(), a, b).document == bound(settings(), b, a).document
