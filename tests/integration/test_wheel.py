@@ -28,9 +28,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     [wheel] = folder.glob("*.whl")
     venv.create(folder / "env", with_pip=True)
     install = [str(folder / "env/bin/python"), "-m", "pip", "install", "--quiet", f"{wheel}[cli]"]
-    done = subprocess.run(
-        install, capture_output=True, text=True, check=False, timeout=5 * MINUTES
-    )
+    done = subprocess.run(install, capture_output=True, text=True, check=False, timeout=5 * MINUTES)
     if done.returncode != 0 and os.environ.get("CI") != "true":
         pytest.skip(f"the wheel's requirements cannot be had: {done.stderr[-500:]}")
     assert done.returncode == 0, done.stderr
@@ -74,7 +72,9 @@ def test_the_bus_comes_up_from_the_wheel(installed: Path, tmp_path: Path) -> Non
 def test_the_wheel_has_no_tests_and_the_sdk_alone_needs_no_extra(installed: Path) -> None:
     code = "import hookbus, pathlib; print(pathlib.Path(hookbus.__file__).parent)"
     python = str(installed / "bin/python")
-    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [python, "-c", code], cwd=installed, capture_output=True, text=True, check=True
+    )
 
     package = Path(done.stdout.strip())
     assert installed in package.parents

@@ -80,8 +80,7 @@ def test_a_named_hook_of_which_nobody_says_the_type_is_a_problem_with_its_place(
 def test_in_production_what_is_the_operators_never_comes_from_an_announcement(
     option: str, value: Any
 ) -> None:
-    hooks = {"hooks": {"h": {}}}
-    said = settings("production", plugins={"a": hooks})
+    said = settings("production", plugins={"a": {"hooks": {"h": {}}}})
 
     binding = only_binding(bound(said, announced("a", {**HOOK, option: value})))
 
@@ -101,18 +100,17 @@ def test_what_the_settings_say_wins_and_the_rest_is_the_plugins() -> None:
 
 
 def test_a_plugin_is_bound_whole_or_not_at_all() -> None:
-    said = settings(plugins={"a": {"hooks": {"h": {"phase": "observe", "on_failure": "open"}}}})
-    other = {**HOOK, "name": "other"}
+    said = settings(plugins={"a": {"hooks": {"h": {"phase": "observe"}}}})
+    right, wrong = {**HOOK, "name": "right"}, {**HOOK, "on_failure": "open"}
 
-    found = bound(said, announced("a", HOOK, other), announced("b", HOOK))
+    found = bound(said, announced("a", right, wrong), announced("b", HOOK))
 
     assert [b.plugin for b in found.document.bindings] == ["b"]
     assert found.problems.keys() == {"a"}
 
 
 def test_a_removed_plugin_is_pending_whatever_binds_it() -> None:
-    hooks = {"hooks": {"h": HOOK | {}}}
-    del hooks["hooks"]["h"]["name"]
+    hooks = {"hooks": {"h": {"type": "x_done", "phase": "validate"}}}
 
     found = bound(settings(plugins={"a": hooks}), announced("a", HOOK), removed=("a",))
 

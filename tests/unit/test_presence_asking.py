@@ -7,20 +7,21 @@ import asyncio
 import pytest
 
 from hookbus import presence
+from hookbus.message import Message
 from hookbus.testing import MemoryBroker, MemoryTransport, run_virtual
 
 
 async def ask_among(*answers: bytes) -> list[str]:
     broker = MemoryBroker()
     asking, answering = MemoryTransport(broker), MemoryTransport(broker)
-    tasks = []
-    for answer in answers:
-        await answering.subscribe(
-            "$SRV.PING.a",
-            lambda m, body=answer: tasks.append(
-                asyncio.ensure_future(answering.publish(m.reply, body))
-            ),
-        )
+    tasks: list[asyncio.Task[None]] = []
+
+    def on_ping(message: Message) -> None:
+        for answer in answers:
+            tasks.append(asyncio.ensure_future(answering.publish(message.reply, answer)))
+
+    if answers:
+        await answering.subscribe("$SRV.PING.a", on_ping)
     return [found["id"] for found in await presence.ask(asking, "PING", "a")]
 
 

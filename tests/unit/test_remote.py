@@ -95,7 +95,7 @@ async def test_replies_stand_in_the_order_of_the_questions_with_their_own_times(
     slow, quick = await world.ask(question("slow"), question("quick"))
 
     assert (slow.answer.reason, quick.answer.verdict) == ("slow", "continue")
-    assert (slow.ms, quick.ms) == (pytest.approx(100), pytest.approx(20))
+    assert [slow.ms, quick.ms] == pytest.approx([100, 20])
     assert now() == pytest.approx(0.1)
 
 
@@ -107,7 +107,7 @@ async def test_each_call_of_a_stage_has_its_own_timeout(world: World) -> None:
     replies = await world.ask(question("a", 0.3), question("b", 0.1), question("c", 0.2))
 
     assert [r.answer.failure for r in replies] == ["timeout"] * 3
-    assert [r.ms for r in replies] == [pytest.approx(ms) for ms in (300, 100, 200)]
+    assert [r.ms for r in replies] == pytest.approx([300, 100, 200])
     assert now() == pytest.approx(0.3)
 
 
@@ -189,8 +189,9 @@ async def test_an_answered_call_is_remembered_for_ten_seconds(world: World) -> N
 
     for seconds in (0.0, 9.9, 0.2):
         await asyncio.sleep(seconds)
+        await world.ask(question("a"))  # forgetting is part of finishing a call
         await world.plugins.publish(subjects[0], b"again")
-        await world.ask(question("a"))
+        await asyncio.sleep(0)
 
     assert world.counters["duplicate_responder"] == 2
     assert world.counters["unmatched_reply"] == 1
