@@ -19,7 +19,7 @@ from nats.aio.subscription import Subscription as CoreSubscription
 from nats.js import JetStreamContext
 
 from hookbus import subjects
-from hookbus.errors import ConnectFailed, Disconnected, TransportError
+from hookbus.errors import ConnectFailed, Disconnected, PayloadTooLarge, TransportError
 from hookbus.inbox import Inbox
 from hookbus.message import Message as Message
 from hookbus.message import MessageCallback as MessageCallback
@@ -42,6 +42,7 @@ JETSTREAM_TIMEOUT: Final = 5.0  # seconds for one answer of the JetStream API
 _DENIED: Final = re.compile(r'permissions violation for (publish|subscription) to "([^"]+)"', re.I)
 
 T = TypeVar("T")
+Headers = Mapping[str, str]
 Arguments = TypeVarTuple("Arguments")
 
 
@@ -218,17 +219,16 @@ class NatsTransport:
         return self._inbox.new_subject()
 
     async def publish(
-        self,
-        subject: str,
-        data: bytes,
-        *,
-        reply: str = "",
-        headers: Mapping[str, str] | None = None,
+        self, subject: str, data: bytes, *, reply: str = "", headers: Headers | None = None
     ) -> None:
+        client = self._client
         self._require_connection()
-        check_sendable(subject, data, headers, self._client.max_payload)
+        if headers:  # nats-py checks the rest itself
+            check_sendable(subject, data, headers, client.max_payload)
         try:
-            await self._client.publish(subject, data, reply, dict(headers) if headers else None)
+            await client.publish(subject, data, reply, dict(headers) if headers else None)
+        except nats.errors.MaxPayloadError as error:
+            raise PayloadTooLarge(len(data), client.max_payload) from error
         except nats.errors.Error as error:
             raise to_transport_error(error, f"message on {subject!r}") from error
 

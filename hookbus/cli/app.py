@@ -14,7 +14,7 @@ from hookbus.cli.errors import exit_code, fail
 from hookbus.errors import HookbusError
 
 #: In the order of the help. The module hookbus.cli.<command> adds it with its `register(app)`.
-COMMANDS: Final = ("demo", "up", "emit", "plugins", "serve")
+COMMANDS: Final = ("demo", "up", "emit", "plugins", "settings", "conformance", "serve")
 
 
 def run() -> None:

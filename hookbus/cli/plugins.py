@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-import sys
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+import time
+from typing import Any
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hookbus import subjects
 from hookbus.cli.errors import FOUND, fail
+from hookbus.cli.operating import QUIET, Json, Name, Url, ask, print_json, wait_served
+from hookbus.cli.overrides import lines, mode_override, overrides_in_force
+from hookbus.cli.plugin_mode import mode
 from hookbus.cli.printable import clean
-from hookbus.config.connection import connection_from
 from hookbus.control import request
-from hookbus.loop import run
-from hookbus.transport import NatsTransport, Transport
-
-OPERATOR = "operator"
-IN_FORCE_TIMEOUT_MS = 5_000
-QUIET = "dim"
-
-Url = Annotated[str | None, typer.Option(help="The broker.  [default: HOOKBUS_NATS_URL]")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Name = Annotated[str, typer.Argument(help="The plugin's name.")]
-
-T = TypeVar("T")
+from hookbus.policy import Overrides
+from hookbus.transport import Transport
 
 
 def register(app: typer.Typer) -> None:
@@ -37,6 +25,7 @@ def register(app: typer.Typer) -> None:
     group.callback(invoke_without_command=True)(plugins)
     group.command("remove")(remove)
     group.command("approve")(approve)
+    group.command("mode")(mode)
     app.add_typer(group, name="plugins")
 
 
@@ -44,11 +33,11 @@ def plugins(context: typer.Context, url: Url = None, as_json: Json = False) -> N
     """List the plugins, their hooks and how many replicas answer."""
     if context.invoked_subcommand is not None:
         return
-    listed = _ask(url, lambda transport, who: request(transport, who, "list"))
+    listed, said = ask(url, _look)
     if as_json:
-        print(msgspec.json.encode(listed).decode(), flush=True)
+        print_json(listed)
     else:
-        _show(listed, Console())
+        _show(listed, overrides_in_force(said, time.time()), Console())
 
 
 def remove(name: Name, url: Url = None, as_json: Json = False) -> None:
@@ -64,18 +53,12 @@ def approve(name: Name, url: Url = None, as_json: Json = False) -> None:
 def _change(operation: str, name: str, url: str | None, *, as_json: bool) -> None:
     async def change(transport: Transport, who: str) -> tuple[dict[str, Any], dict[str, Any]]:
         made = await request(transport, who, operation, plugin=name)
-        served = await request(
-            transport,
-            who,
-            "wait_generation",
-            generation=made["generation"],
-            timeout_ms=IN_FORCE_TIMEOUT_MS,
-        )
+        served = await wait_served(transport, who, made["generation"])
         return served, await request(transport, who, "list")
 
-    served, listed = _ask(url, change)
+    served, listed = ask(url, change)
     if as_json:
-        print(msgspec.json.encode(served).decode(), flush=True)
+        print_json(served)
     else:
         print(f"{operation}d {name}; in force since generation {served['generation']}")
     found = next((p for p in listed["plugins"] if p["plugin"] == name), None)
@@ -83,23 +66,11 @@ def _change(operation: str, name: str, url: str | None, *, as_json: bool) -> Non
         fail(f"{name} is still not asked: {_why_not(found)}", FOUND)
 
 
-def _ask(url: str | None, question: Callable[[Transport, str], Awaitable[T]]) -> T:
-    """Connect, ask, and close. The error of a bus that cannot be reached says what to do."""
-    logging.basicConfig(level=logging.ERROR, format="hookbus: %(message)s", stream=sys.stderr)
-
-    async def ask() -> T:
-        connection = connection_from()
-        who = OPERATOR if connection.principal == subjects.ANONYMOUS else connection.principal
-        transport = await NatsTransport.connect(url or connection.nats_url, principal=who)
-        try:
-            return await question(transport, who)
-        finally:
-            await transport.close()
-
-    return run(ask())
+async def _look(transport: Transport, who: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    return await request(transport, who, "list"), await request(transport, who, "settings")
 
 
-def _show(listed: dict[str, Any], console: Console) -> None:
+def _show(listed: dict[str, Any], overrides: Overrides, console: Console) -> None:
     if not listed["plugins"]:
         console.print(
             "no plugin is bound; start one that connects to this bus, or see 'hookbus up'"
@@ -111,14 +82,16 @@ def _show(listed: dict[str, Any], console: Console) -> None:
     for heading in ("phase", "priority", "mode", "up"):
         table.add_column(heading, justify="right" if heading in ("priority", "up") else "left")
     for plugin in listed["plugins"]:
-        _add_rows(table, plugin)
+        _add_rows(table, plugin, overrides)
     console.print(table)
+    for line in lines(Overrides(modes=overrides.modes)):  # a removal is said with its plugin
+        console.print(Text(f"* {line}", "yellow"))
     for plugin in listed["plugins"]:
         if what := _advice(plugin):
             console.print(what)
 
 
-def _add_rows(table: Table, plugin: dict[str, Any]) -> None:
+def _add_rows(table: Table, plugin: dict[str, Any], overrides: Overrides) -> None:
     is_absent = plugin["state"] == "bound" and not plugin["replicas"]
     name = Text(clean(plugin["plugin"]), "bold red" if is_absent else "bold")
     version = Text(clean(plugin["version"] or "?"), QUIET)
@@ -126,12 +99,13 @@ def _add_rows(table: Table, plugin: dict[str, Any]) -> None:
     up = Text(str(len(plugin["replicas"])), "bold red" if is_absent else "green")
     table.add_row(name, version, state, "", "", up)
     for hook in plugin["hooks"]:
+        mark = "*" if mode_override(overrides, plugin["plugin"], hook["name"]) else ""
         table.add_row(
             f"  {clean(hook['name'])}",
             clean(hook["type"]),
             hook["phase"],
             str(hook["priority"]),
-            Text(hook["mode"], "" if hook["mode"] == "enforce" else "yellow"),
+            Text(hook["mode"] + mark, "" if hook["mode"] == "enforce" and not mark else "yellow"),
         )
 
 

@@ -67,7 +67,7 @@ class Ingress:
         self._once = Once()
         self._snapshot: Snapshot | None = None
         self._ready = asyncio.Event()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[Any] | None] = set()
         self._subscriptions: list[Subscription] = []
 
     @property
@@ -101,7 +101,7 @@ class Ingress:
         for subscription in self._subscriptions:
             await subscription.drain()
         while self._running:
-            await asyncio.wait(self._running)
+            await asyncio.wait([task for task in self._running if task is not None])
 
     def _on_message(
         self, answer: Callable[[Arrival], Coroutine[Any, Any, None]]
@@ -112,14 +112,9 @@ class Ingress:
             if not message.reply.startswith(subjects.INBOX):
                 self._counters.count("no_reply_subject")
                 return
-            self._run(self._checked(message, answer))
+            self._running.add(self._loop.create_task(self._checked(message, answer)))
 
         return on_message
-
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
 
     async def _checked(
         self, message: Message, answer: Callable[[Arrival], Coroutine[Any, Any, None]]
@@ -135,6 +130,8 @@ class Ingress:
             # a defect of ours: nothing was decided, and nobody may guess
             log.exception("dispatch_failed")
             await self._refuse(message.reply, ErrorBody("unavailable", "the dispatcher failed"))
+        finally:
+            self._running.discard(asyncio.current_task())
 
     async def _decide(self, arrival: Arrival) -> None:
         stopped = self._over_limit(arrival)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from hookbus import subjects
+from hookbus import subjects, verdict_bytes
 from hookbus.emitter import Emitter
 from hookbus.errors import ControlError, InvalidEvent, Unavailable
 from hookbus.models import Decision
@@ -30,7 +30,21 @@ from tests.flow.bus import Bus
 DATA = {"a": 1}  # of an event that says nothing else
 TIMEOUT_MS = 5_000  # likewise
 PATIENCE = 3.0  # seconds for what comes after the decision, as a late reply does
-_OWN = ("data", "json", "type", "by", "dry_run", "timeout", "within", "chain", "times")
+#: What an emit is told beside CloudEvents attributes.
+_OWN = frozenset(
+    (
+        "data",
+        "json",
+        "type",
+        "by",
+        "dry_run",
+        "timeout",
+        "within",
+        "chain",
+        "times",
+        "on_unavailable",
+    )
+)
 
 
 class Performance:
@@ -51,14 +65,15 @@ class Performance:
 
     async def play(self) -> None:
         """Play all steps, then look at what the whole case came to."""
-        settings = scaled(self._case.settings, self._scale)
-        await self._bus.start_registry(**settings)
+        if not self._case.has("registry"):
+            await self._on_registry()
         await self._bus.start_dispatcher(
             can_cut=self._case.has("cut"), denied=self._denied_in_memory()
         )
         for place, lines in self._plugins():
             await self._join(lines, place)
-        self._generation = await self._bus.served()
+        if not self._case.has("registry"):
+            self._generation = await self._bus.served()
         for step in self._case.steps:
             await getattr(self, f"_on_{step.word}")(step)
         await self._look_at_the_end()
@@ -129,6 +144,20 @@ class Performance:
     async def _on_deny(self, step: Step) -> None:
         """Nothing to do: the broker refused from the start."""
 
+    async def _on_registry(self, step: Step | None = None) -> None:
+        """Start it; without this step it is there from the beginning."""
+        await self._bus.start_registry(**scaled(self._case.settings, self._scale))
+
+    async def _on_halt(self, step: Step) -> None:
+        """Stop the dispatcher."""
+        await self._bus.dispatcher.stop()
+        await self._settle()
+
+    async def _on_alike(self, step: Step) -> None:
+        """All decisions so far have the same verdict bytes (R29)."""
+        if len({verdict_bytes(decision) for decision in self._decisions}) != 1:
+            self.problems.append(f"alike: {[summary(to_json(d)) for d in self._decisions]}")
+
     async def _on_dispatcher(self, step: Step) -> None:
         """One more replica."""
         await self._bus.start_dispatcher()
@@ -188,7 +217,11 @@ class Performance:
     async def _request(self, transport: Transport, data: Any, given: dict[str, Any]) -> Decision:
         within = given["within"] * self._scale / 1000 if "within" in given else None
         emitter = Emitter(
-            transport, source="/test", principal=given.get("by", subjects.ANONYMOUS), timeout=within
+            transport,
+            source="/test",
+            principal=given.get("by", subjects.ANONYMOUS),
+            on_unavailable=given.get("on_unavailable", "raise"),
+            timeout=within,
         )
         attributes = {key: value for key, value in given.items() if key not in _OWN}
         if "chain" in given:
@@ -278,7 +311,7 @@ class Performance:
     async def _end(self, expected: dict[str, Any]) -> dict[str, Any]:
         """What the whole case came to, as far as anybody wants to know."""
         found: dict[str, Any] = {"answers": self._answers}
-        if expected.keys() & {"calls", "sees", "told", "dry"}:
+        if expected.keys() & {"calls", "sees", "told", "dry", "chains"}:
             found |= self._calls_of(await self._cast.do("calls"))
         if "counters" in expected:
             found["counters"] = {name: self._bus.counters[name] for name in expected["counters"]}
@@ -294,11 +327,14 @@ class Performance:
         beside = {part.plugin for part in parts if part.hook.get("mode") == "shadow"}
         sees: dict[str, list[Any]] = defaultdict(list)
         told: dict[str, list[int]] = defaultdict(list)
+        chains: dict[str, list[str]] = defaultdict(list)
         for call in calls:
             sees[call["plugin"]].append(call["event"]["data"])
             told[call["plugin"]].append(call.get("timeout_ms", 0))
+            chains[call["plugin"]].append(call["event"].get("hbchain", ""))
         wanted = self._case.expected
         return {
+            "chains": {name: chains[name] for name in wanted.get("chains", ())},
             "calls": call_line(calls, beside),
             "sees": {name: sees[name] for name in wanted.get("sees", ())},
             "told": {name: told[name] for name in wanted.get("told", ())},

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 CASES: Final = Path(__file__).with_name("cases.toml")
 TYPE: Final = "thing_happened"  # the event type of a case that says nothing else: any JSON
 
-_ID: Final = re.compile(r"([A-M]\d\d|X-R\d+-\d+)(-[a-z]+)?")
+_ID: Final = re.compile(r"([A-M]\d\d|X-[A-Z]+\d*-\d+)(-[a-z]+)?")
+_COUNTED: Final = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _ABOUT: Final = frozenset(("text", "plugins", "settings", "type", "scale", "elsewhere", "memory"))
 #: What an emit may be compared with.
 EMITTED: Final = frozenset(
@@ -40,6 +42,7 @@ PLAYED: Final = frozenset(
         "sees",
         "told",
         "dry",
+        "chains",
         "counters",
         "shadow",
         "recorded",
@@ -66,7 +69,10 @@ WORDS: Final = (
     "mend",
     "dispatcher",
     "deny",
+    "halt",
+    "registry",
     "same",
+    "alike",
     "generation",
     "wait_generation",
 )
@@ -146,7 +152,7 @@ def _case(case_id: str, entry: dict[str, Any]) -> Case:
     return Case(
         case_id,
         entry["text"],
-        tuple(entry.get("plugins", ())),
+        tuple(chain.from_iterable(map(_counted, entry.get("plugins", ())))),
         _settings(entry),
         tuple(steps),
         expected,
@@ -155,6 +161,15 @@ def _case(case_id: str, entry: dict[str, Any]) -> Case:
         is_elsewhere,
         entry.get("memory"),
     )
+
+
+def _counted(line: str) -> list[str]:
+    """``"p{1..3}(v)"`` → ``p1(v) p2(v) p3(v)``"""
+    match = _COUNTED.search(line)
+    if match is None:
+        return [line]
+    numbers = range(int(match[1]), int(match[2]) + 1)
+    return [line.replace(match[0], str(number), 1) for number in numbers]
 
 
 def _step(case_id: str, entry: dict[str, Any]) -> Step:

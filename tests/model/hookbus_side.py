@@ -54,12 +54,16 @@ class RunningBus:
         transport = MemoryTransport(self._broker)
         self.role = DispatcherRole(transport, self._open_config, version="0.0.0")
 
+    def connect(self) -> MemoryTransport:
+        """One more connection to the same broker."""
+        return MemoryTransport(self._broker)
+
     async def __aenter__(self) -> RunningBus:
         await self.role.start()
         self.role.ingress.use(snapshot_of(self._settings))
         for hook in self._settings.hooks:
             if hook.script and hook.mode != "off":
-                await ScriptedHook(hook, MemoryTransport(self._broker)).listen()
+                await ScriptedHook(hook, self.connect()).listen()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:

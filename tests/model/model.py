@@ -11,61 +11,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from tests.model.aggregate import Tally, Turn
 from tests.model.calls import Breaker, Heard, Time, allowance, before, budget, call
 from tests.model.documents import (
+    NOTHING,
     CannotApply,
-    Operations,
     applied,
     covers,
     decoded,
     difference,
-    digest,
     merged,
     overlap,
-    same,
     same_at,
+    value_at,
     writes,
 )
 from tests.model.values import MS, Event, Hook, Says, Settings, Step
 
-NO_REASON = "blocked without explanation"
 WINDOW = 120_000 * MS  # R26
 
 
 class ForbiddenWrite(Exception):
     """An operation writes outside ``writable``, and ``disallow`` is ``error``."""
-
-
-@dataclass
-class Turn:
-    """One hook's turn: why it was not asked, or what it answered and what that comes to."""
-
-    hook: Hook
-    round: int
-    heard: Heard
-    notes: list[dict[str, Any]] = field(default_factory=list)
-    is_cached: bool = False
-    is_unsupported: bool = False
-    after: Any = None
-    operations: Operations = field(default_factory=list)
-    pointers: list[str] = field(default_factory=list)
-
-    @property
-    def is_asked(self) -> bool:
-        return self.heard.attempt > 0
-
-    @property
-    def blocks(self) -> bool:
-        return self.heard.said is not None and self.heard.said.verdict == "block"
-
-    @property
-    def changes(self) -> bool:
-        """R9: an Intercept whose result equals its input triggers nothing. R15: nor does a warn."""
-        return bool(self.pointers) and self.hook.mode == "enforce"
 
 
 class Bus:
@@ -89,7 +59,7 @@ class Bus:
             if known[1] == content:
                 return known[2], now
             repeated = Deciding(self, event, now)
-            repeated.object(None, "config", "id_reuse")
+            repeated.tally.object(None, "config", "id_reuse")
             return repeated.decision(), now
         decision, ends = Deciding(self, event, now).decide()
         if not decision["degraded"] and decision["cause"] in (None, "verdict"):
@@ -124,29 +94,28 @@ class Deciding:
         self.settings = bus.settings
         self.ends = now + budget(event.timeout_ms)
         self.data = event.data
-        hooks = sorted((h for h in self.settings.hooks), key=lambda h: h.order)
+        hooks = sorted(self.settings.hooks, key=lambda h: h.order)
         # R15: a shadow hook leaves nothing in the decision; an off one is not there
         awaited = [h for h in hooks if h.mode in ("enforce", "warn")]
         self.mutators = [h for h in awaited if h.phase == "mutate"]
         self.validators = [h for h in awaited if h.phase == "validate"]
         self.chain = self._chain()
-        self.objections: list[dict[str, Any]] = []
-        self.warnings: list[str] = []
-        self.conflicts: list[dict[str, Any]] = []
-        self.records: list[dict[str, Any]] = []
-        self.is_degraded = False
+        self.tally = Tally()
 
     def decide(self) -> tuple[dict[str, Any], Time]:
         """R1: mutate, schema check, validate, combine."""
         if len(self.chain) > self.settings.max_depth:  # R23
-            self.object(None, "loop", "max_depth", " > ".join(self.chain))
+            self.tally.object(None, "loop", "max_depth", " > ".join(self.chain))
             return self.decision(), self.now
         self.mutate()
-        if not self.objections:
+        if not self.tally.objections:
             self.check_schema()
-        if not self.objections:
+        if not self.tally.objections:
             self.validate()
         return self.decision(), self.now
+
+    def decision(self) -> dict[str, Any]:
+        return self.tally.decision(self.event, self.data, self.settings.generation)
 
     def _chain(self) -> tuple[str, ...]:
         """R23: a bound plugin that emits is named last."""
@@ -173,18 +142,18 @@ class Deciding:
                 turn = self.take_turn(hook, number, *self._foreseen(index, number))
                 if turn.is_asked or index in called:
                     called[index] = len(changed_by)
-                if turn.changes and not self.objections:
+                if turn.changes and not self.tally.objections:
                     self.data = turn.after
                     changed_by.append(hook.plugin)
                     self.find_conflicts(turn, written)
-                if self.objections:
+                if self.tally.objections:
                     return
         unsettled = [h for i, h in enumerate(self.mutators) if is_due(i, h)]
         if any(h.mode == "enforce" for h in unsettled):  # R12; R15: a warn hook decides nothing
             if self.settings.type.on_not_converged == "block":
-                self.object(None, "verdict", "not_converged")
+                self.tally.object(None, "verdict", "not_converged")
             else:
-                self.warnings.append("not_converged")
+                self.tally.warnings.append("not_converged")
 
     def _foreseen(self, index: int, number: int) -> tuple[int, int]:
         """R6: reserve, in milliseconds, and stages left; of later rounds nobody is foreseen."""
@@ -213,9 +182,9 @@ class Deciding:
             if not any(covers(listed, pointer) for listed in hook.rewrites):
                 found.append({"path": shared[0], "loser": plugin, "winner": hook.plugin})
         written.extend((hook.plugin, pointer, turn.after) for pointer in turn.pointers)
-        self.conflicts.extend(found)
+        self.tally.conflicts.extend(found)
         if found and self.settings.type.conflict == "block":
-            self.object(hook.plugin, "verdict", "write_conflict")
+            self.tally.object(hook.plugin, "verdict", "write_conflict")
 
     def check_schema(self) -> None:
         """R1: ``n``, if there, is an integer; the culprit last wrote there, else last changed."""
@@ -224,9 +193,9 @@ class Deciding:
             return
         if isinstance(data["n"], int) and not isinstance(data["n"], bool):
             return
-        mutators = [record for record in reversed(self.records) if record["mutated"]]
+        mutators = [record for record in reversed(self.tally.records) if record["mutated"]]
         wrote = [r for r in mutators if any(overlap(p, "/n") is not None for p in r["pointers"])]
-        self.object([*wrote, *mutators][0]["plugin"], "failure", "schema")
+        self.tally.object([*wrote, *mutators][0]["plugin"], "failure", "schema")
 
     # validate
 
@@ -312,7 +281,10 @@ class Deciding:
     def cache_key(self, hook: Hook) -> str:
         event = self.event
         on = [hook.plugin, hook.name, event.principal, event.type, event.source, event.dry_run]
-        return canonical([hook.cache_ttl_ms, *on, self.data])
+        if not hook.cache_key:
+            return canonical([*on, self.data])
+        parts = [value_at(self.data, pointer) for pointer in hook.cache_key]
+        return canonical([*on, [[] if part is NOTHING else [part] for part in parts]])
 
     # what it comes to
 
@@ -325,111 +297,7 @@ class Deciding:
                 self.bus.keep(self.cache_key(hook), heard.said, self.now + hook.cache_ttl_ms * MS)
         if turn.round > 1 and turn.changes:
             turn.notes.append({"kind": "reinvoked_changed"})
-        resolution = self.resolve(turn)
-        if heard.said is not None:
-            self.warnings.extend(f"{hook.plugin}: {text}" for text in heard.said.warnings)
-        self.records.append(record(turn, resolution))
-
-    def resolve(self, turn: Turn) -> str:
-        """R5, R7, R15: what the operator makes of the answer."""
-        hook, heard = turn.hook, turn.heard
-        if turn.is_unsupported:
-            self.object(hook.plugin, "config", "dry_run_unsupported")
-            return "skipped"
-        if heard.said is None and heard.failure is None:
-            return "skipped"
-        if hook.mode == "warn":
-            return self.warn(turn)
-        resolution = "cached" if turn.is_cached else "enforced"
-        if turn.blocks and heard.said is not None:
-            said = heard.said
-            reason = said.reason or NO_REASON
-            self.object(hook.plugin, "verdict", said.code, reason, said.message)
-        elif heard.failure is not None and hook.is_closed:
-            is_deadline = heard.failure == "timeout" and heard.is_shortened  # R7
-            self.object(hook.plugin, "deadline" if is_deadline else "failure", heard.failure)
-            resolution = "failed_closed"
-        elif heard.failure is not None:
-            self.is_degraded = True
-            resolution = "failed_open"
-        return resolution
-
-    def warn(self, turn: Turn) -> str:
-        """R15: Block, failure and change become warnings."""
-        plugin, heard = turn.hook.plugin, turn.heard
-        if heard.failure is not None:
-            self.warnings.append(f"{plugin}: {heard.failure}")
-        elif turn.blocks and heard.said is not None:
-            self.warnings.append(f"{plugin}: {heard.said.reason or NO_REASON}")
-        elif turn.pointers:
-            self.warnings.append(f"{plugin}: would change")
-        else:
-            return "cached" if turn.is_cached else "enforced"
-        return "warned"
-
-    def object(
-        self,
-        by: str | None,
-        cause: str,
-        code: str | None,
-        reason: str | None = None,
-        message: str | None = None,
-    ) -> None:
-        """Enter a Block; ``reason = <by>: <reason>``, of a failure its class."""
-        text = reason if reason is not None else code
-        told = f"{by}: {text}" if by else text
-        block = {"by": by, "cause": cause, "code": code, "reason": told, "message": message}
-        self.objections.append(block)
-
-    def decision(self) -> dict[str, Any]:
-        """Aggregate; R4: Block verdicts before failure Blocks, then order."""
-        verdicts = [o for o in self.objections if o["cause"] == "verdict"]
-        ordered = verdicts + [o for o in self.objections if o["cause"] != "verdict"]
-        nothing = dict.fromkeys(("by", "cause", "code", "reason", "message"))
-        is_changed = not same(self.event.data, self.data)
-        outcome = "block" if ordered else "intercept" if is_changed else "continue"
-        event = self.event
-        return {
-            "v": 1,
-            "event": {"source": event.source, "type": event.type},
-            "principal": event.principal,
-            "dry_run": event.dry_run,
-            "outcome": outcome,
-            **(ordered[0] if ordered else nothing),
-            "others": ordered[1:],
-            "warnings": self.warnings,
-            "conflicts": self.conflicts,
-            "masked": [],
-            "records": self.records,
-            "generation": self.settings.generation,
-            "degraded": self.is_degraded,
-            **({"data": self.data} if outcome == "intercept" else {}),
-        }
-
-
-def record(turn: Turn, resolution: str) -> dict[str, Any]:
-    """R28: one hook's record; of a Block its reason verbatim, of a failure no wording."""
-    hook, heard = turn.hook, turn.heard
-    said = heard.said or Says(verdict="")
-    return {
-        "plugin": hook.plugin,
-        "hook": hook.name,
-        "version": hook.version,
-        "phase": hook.phase,
-        "round": turn.round,
-        "attempt": heard.attempt,
-        "mode": hook.mode,
-        "verdict": said.verdict or None,
-        "failure": heard.failure,
-        "resolution": resolution,
-        "code": said.code,
-        "reason": said.reason or (NO_REASON if turn.blocks else None),
-        "mutated": turn.changes,
-        "pointers": turn.pointers,
-        "patch_hash": digest(turn.operations) if turn.pointers else None,
-        "notes": turn.notes,
-        "annotations": said.annotations,
-    }
+        self.tally.enter(turn)
 
 
 def canonical(value: Any) -> str:

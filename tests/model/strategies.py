@@ -201,6 +201,8 @@ OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("rewrites", ("/o",)),
     ("cache_ttl_ms", 700),
     ("cache_ttl_ms", 2_500),
+    ("cache_key", ("/n",)),
+    ("cache_key", ("/o/x", "/s")),
     *[("retry", 1)] * 2,
     ("retry", 2),
     *[("max_extension_ms", 100)] * 2,
@@ -216,6 +218,7 @@ def _hook(random: Random, name: str) -> Hook:
     options = dict(random.choice(OPTIONS) for _ in range(random.randint(0, 5)))
     if phase == "mutate":
         options.pop("cache_ttl_ms", None)  # for validate hooks only
+        options.pop("cache_key", None)
     options |= {
         "on_failure": random.choice(["open", "closed"]),
         "reinvoke": random.choice(["if_needed", "never"]),

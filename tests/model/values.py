@@ -99,6 +99,7 @@ class Hook:
     rewrites: tuple[str, ...] = ()
     disallow: str = "error"
     cache_ttl_ms: int = 0
+    cache_key: tuple[str, ...] = ()
     retry: int = 0
     max_extension_ms: int = 0
     version: str = "1.0.0"

@@ -17,8 +17,8 @@ async def ask_among(*answers: bytes) -> list[str]:
     tasks: list[asyncio.Task[None]] = []
 
     def on_ping(message: Message) -> None:
-        for answer in answers:
-            tasks.append(asyncio.ensure_future(answering.publish(message.reply, answer)))
+        sent = (answering.publish(message.reply, answer) for answer in answers)
+        tasks.extend(map(asyncio.ensure_future, sent))
 
     if answers:
         await answering.subscribe("$SRV.PING.a", on_ping)

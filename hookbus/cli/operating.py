@@ -1,0 +1,62 @@
+"""An operator's connection from the command line: ask the registry, wait until it is served."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+import typer
+
+from hookbus import subjects
+from hookbus.config.connection import connection_from
+from hookbus.control import request
+from hookbus.loop import run
+from hookbus.transport import NatsTransport, Transport
+
+OPERATOR: Final = "operator"
+IN_FORCE_TIMEOUT_MS: Final = 5_000
+QUIET: Final = "dim"
+
+Url = Annotated[str | None, typer.Option(help="The broker.  [default: HOOKBUS_NATS_URL]")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Name = Annotated[str, typer.Argument(help="The plugin's name.")]
+
+T = TypeVar("T")
+
+
+def ask(
+    url: str | None, question: Callable[[Transport, str], Awaitable[T]], *, who: str = OPERATOR
+) -> T:
+    """Connect, ask, and close; *who* we are unless the environment names a principal.
+
+    Raises:
+        ConnectFailed: The broker cannot be reached; the message says what to do.
+    """
+    logging.basicConfig(level=logging.ERROR, format="hookbus: %(message)s", stream=sys.stderr)
+
+    async def connected() -> T:
+        connection = connection_from()
+        is_named = connection.principal != subjects.ANONYMOUS
+        principal = connection.principal if is_named else who
+        transport = await NatsTransport.connect(url or connection.nats_url, principal=principal)
+        try:
+            return await question(transport, principal)
+        finally:
+            await transport.close()
+
+    return run(connected())
+
+
+async def wait_served(transport: Transport, who: str, generation: int) -> dict[str, Any]:
+    """Return once every dispatcher serves *generation*."""
+    return await request(
+        transport, who, "wait_generation", generation=generation, timeout_ms=IN_FORCE_TIMEOUT_MS
+    )
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON object on a line."""
+    print(msgspec.json.encode(value).decode(), flush=True)

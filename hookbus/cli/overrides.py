@@ -1,0 +1,55 @@
+"""What operators said at run time, as lines for people: which of it is in force, until when. Pure.
+
+The registry keeps overrides whose time is over; they say nothing any more and are not shown.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from hookbus.cli.printable import clean
+from hookbus.policy import ModeOverride, Overrides, mode_key
+
+
+def overrides_in_force(settings_answer: dict[str, Any], now: float) -> Overrides:
+    """Read the registry's answer to ``settings``; *now* is in seconds since the epoch."""
+    said = msgspec.convert(settings_answer["overrides"], Overrides)
+    modes = {k: m for k, m in said.modes.items() if m.until is None or m.until > now}
+    return msgspec.structs.replace(said, modes=modes)
+
+
+def mode_override(overrides: Overrides, plugin: str, hook: str) -> ModeOverride | None:
+    """Find what an operator said about one hook; what was said of the hook itself wins."""
+    own = overrides.modes.get(mode_key(plugin, hook))
+    return own or overrides.modes.get(mode_key(plugin, None))
+
+
+def lines(overrides: Overrides) -> list[str]:
+    """Say who did what and when, and how to take it back; a line for each."""
+    modes = [_mode_line(key, overrides.modes[key]) for key in sorted(overrides.modes)]
+    removed = [
+        f"{plugin}: removed by {clean(removal.by)} at {clean(removal.at)};"
+        f" 'hookbus plugins approve {plugin}' binds it again"
+        for plugin, removal in sorted(overrides.removed.items())
+    ]
+    return modes + removed
+
+
+def _mode_line(key: str, override: ModeOverride) -> str:
+    plugin, _, hook = key.partition("/")
+    option = f" --hook {hook}" if hook else ""
+    return (
+        f"{key}: {override.mode} by {clean(override.by)} at {clean(override.at)}"
+        f"{until(override)}; 'hookbus plugins mode {plugin}{option} --reset' ends it"
+    )
+
+
+def until(override: ModeOverride) -> str:
+    """``" until 2026-11-21T11:00:00Z"``, or nothing if it has no end."""
+    if override.until is None:
+        return ""
+    end = datetime.fromtimestamp(override.until, UTC).isoformat(timespec="seconds")
+    return f" until {end.replace('+00:00', 'Z')}"

@@ -1,0 +1,139 @@
+"""`hookbus settings`: every value and where it comes from; check a file, put one in force."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hookbus.cli.operating import QUIET, Json, Url, ask, print_json, wait_served
+from hookbus.cli.overrides import lines, overrides_in_force
+from hookbus.cli.printable import clean, compact, shorten
+from hookbus.cli.settings_file import read_file, rows_of, to_toml, to_tree
+from hookbus.config.settings import DEFAULT_ORIGIN
+from hookbus.control import request
+from hookbus.policy import Overrides
+from hookbus.transport import Transport
+
+MAX_VALUE = 200  # characters of a value that are shown
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A settings file (TOML).")]
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(help="Show the settings, check a file, put one in force.")
+    group.callback(invoke_without_command=True)(settings)
+    group.command("check")(check)
+    group.command("apply")(apply)
+    app.add_typer(group, name="settings")
+
+
+def settings(
+    context: typer.Context,
+    as_file: Annotated[
+        bool, typer.Option("--as-file", help="Print a file that gives the same settings.")
+    ] = False,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Show every setting with its origin, and what operators have overridden.
+
+    An origin is default, a file, an environment variable of the registry, or who applied it.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    said, listed = ask(url, _look)
+    overrides = overrides_in_force(said, time.time())
+    if as_json:
+        print_json({**said, "overrides": overrides})
+    elif as_file:
+        for line in lines(overrides):
+            print(f"# not a setting: {line}")
+        print("\n".join(to_toml(rows_of(said, listed))), flush=True)
+    else:
+        _show(said, overrides, Console())
+
+
+def check(file: File, as_json: Json = False) -> None:
+    """Check a settings file; no bus is needed. Exit code 2 when it cannot be used."""
+    read_file(file)
+    if as_json:
+        print_json({"file": str(file), "problems": []})
+    else:
+        print(f"{file} can be used")
+
+
+def apply(
+    file: File,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would change.")
+    ] = False,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Put the settings of a file in force in place of all that are in force now.
+
+    What the file does not say is the default again; only the mode stays if it names none. They
+    hold until the registry is started with another settings file than now. Overrides stay.
+    """
+    tree = to_tree(read_file(file))
+
+    async def change(transport: Transport, who: str) -> dict[str, Any]:
+        made = await request(transport, who, "apply", settings=tree, dry_run=dry_run)
+        if made["generation"] is not None:
+            await wait_served(transport, who, made["generation"])
+        return made
+
+    made = ask(url, change)
+    if as_json:
+        print_json(made)
+        return
+    _show_difference(made["difference"], Console())
+    if made["generation"] is None:
+        print("nothing was applied: dry run")
+    else:
+        print(f"applied {file}; in force since generation {made['generation']}")
+
+
+async def _look(transport: Transport, who: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    return await request(transport, who, "settings"), await request(transport, who, "list")
+
+
+def _show(said: dict[str, Any], overrides: Overrides, console: Console) -> None:
+    table = _table("setting", "value", "from")
+    for row in said["settings"]:
+        style = QUIET if row["origin"] == DEFAULT_ORIGIN else ""
+        cells = row["key"], shorten(compact(row["value"]), MAX_VALUE), row["origin"]
+        table.add_row(*(Text(clean(cell), style) for cell in cells))
+    console.print(table)
+    for line in lines(overrides):
+        console.print(Text(f"* {line}", "yellow"))
+
+
+def _show_difference(difference: list[dict[str, Any]], console: Console) -> None:
+    if not difference:
+        console.print("no setting changes")
+        return
+    table = _table("setting", "before", "after")
+    for change in difference:
+        table.add_row(Text(clean(change["key"])), _side(change["before"]), _side(change["after"]))
+    console.print(table)
+
+
+def _side(value: Any) -> Text:
+    """Show one side of a change; null is what is not said there."""
+    if value is None:
+        return Text("not said", QUIET)
+    return Text(shorten(compact(value), MAX_VALUE))
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style=QUIET)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table

@@ -1,0 +1,114 @@
+"""Settings as a TOML file: written from the registry's rows, and read to be applied.
+
+Keys of the rows are TOML's own dotted keys (``types."chat.sent".conflict``), so the part before
+the last dot is the table that a value stands in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from hookbus.catalog import check_schema
+from hookbus.cli.errors import UsageError
+from hookbus.conditions import check_condition
+from hookbus.config.flatten import Row
+from hookbus.config.load import load_settings
+from hookbus.config.settings import DEFAULT_ORIGIN, Settings
+from hookbus.errors import Problem, SettingsError
+from hookbus.manifest.problems import join
+
+#: Always written: what the mode is by default is told to each registry when it is started.
+_MODE: Final = "mode"
+
+
+def rows_of(answer: dict[str, Any], listed: dict[str, Any]) -> list[Row]:
+    """Read the registry's answers to ``settings`` and ``list``.
+
+    A hook's table may be empty and still bind the hook. It has no row then, but what is listed
+    tells that the settings name it.
+    """
+    rows = [Row(row["key"], row["value"], row["origin"]) for row in answer["settings"]]
+    named = [
+        join("plugins", plugin["plugin"], "hooks", hook["name"])
+        for plugin in listed["plugins"]
+        for hook in plugin["hooks"]
+        if hook["origin"] == "settings"
+    ]
+    empty = [key for key in named if not any(_is_within(row.key, key) for row in rows)]
+    return rows + [Row(key, {}, "settings") for key in empty]
+
+
+def _is_within(key: str, section: str) -> bool:
+    return key == section or key.startswith(f"{section}.")
+
+
+def to_toml(rows: Iterable[Row]) -> Iterator[str]:
+    """Write rows as the lines of a file; what is a default stands there as a comment.
+
+    Raises:
+        UsageError: A value is or holds null, which TOML does not know.
+    """
+    table = ""
+    for row in rows:
+        section, _, name = row.key.rpartition(".")
+        if section != table:
+            table = section
+            yield ""
+            yield f"[{table}]"
+        is_said = row.origin != DEFAULT_ORIGIN or row.key == _MODE
+        yield f"{'' if is_said else '# '}{name} = {_value(row.value, row.key)}"
+
+
+def _value(value: Any, at: str) -> str:
+    if value is None:
+        raise UsageError(
+            f"settings --as-file: {at}: TOML cannot say null; use 'hookbus settings --json'"
+        )
+    if isinstance(value, Mapping):
+        members = (f"{_text(k)} = {_value(v, join(at, k))}" for k, v in value.items())
+        return f"{{{', '.join(members)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(_value(v, f'{at}[{i}]') for i, v in enumerate(value))}]"
+    return _text(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _text(text: str) -> str:
+    """Quote as TOML does: JSON's escapes, but no surrogates, and one control character more."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
+
+
+def read_file(file: Path) -> Settings:
+    """Read and check a settings file as it is, whatever this process's environment says.
+
+    Raises:
+        SettingsError: With a line for each problem: file and line, or file and field.
+    """
+    settings = load_settings(file, environ={})
+    problems = list(_problems(settings))
+    if problems:
+        raise SettingsError("\n".join(f"{file}: {problem}" for problem in problems))
+    return settings
+
+
+def _problems(settings: Settings) -> Iterator[Problem]:
+    """Find what only a compiler sees: JSON Schemas and conditions."""
+    for event_type, said in settings.types.items():
+        if said.json_schema is not None:
+            yield from check_schema(dict(said.json_schema), join("types", event_type, "schema"))
+    for plugin, about in settings.plugins.items():
+        for hook, overlay in about.hooks.items():
+            for index, source in enumerate(overlay.when):
+                wrong = check_condition(source)
+                if wrong is not None:
+                    yield Problem(join("plugins", plugin, "hooks", hook, "when", index), wrong)
+
+
+def to_tree(settings: Settings) -> dict[str, Any]:
+    """Return what the file says, and nothing that it does not say, for an ``apply``."""
+    tree = settings.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    if settings.origins.fields.get(_MODE) == DEFAULT_ORIGIN:
+        del tree[_MODE]
+    return tree
