@@ -20,7 +20,7 @@ OPERATOR: Final = "operator"
 IN_FORCE_TIMEOUT_MS: Final = 5_000
 QUIET: Final = "dim"
 
-Url = Annotated[str | None, typer.Option(help="The broker.  [default: HOOKBUS_NATS_URL]")]
+Url = Annotated[str | None, typer.Option(help="The broker; HOOKBUS_NATS_URL if not given.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(help="The plugin's name.")]
 

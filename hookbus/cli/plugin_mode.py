@@ -25,7 +25,7 @@ def mode(
     name: Name,
     mode: Annotated[Mode | None, typer.Argument(help="What its verdicts may do.")] = None,
     hook: Annotated[
-        str | None, typer.Option(metavar="HOOK", help="Only this hook of it.  [default: all]")
+        str | None, typer.Option(metavar="HOOK", help="Only this hook of it; all if not given.")
     ] = None,
     duration: Annotated[
         str | None, typer.Option("--for", metavar="1h|30m|90s", help="It ends by itself then.")

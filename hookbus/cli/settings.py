@@ -70,9 +70,7 @@ def check(file: File, as_json: Json = False) -> None:
 
 def apply(
     file: File,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would change.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
     url: Url = None,
     as_json: Json = False,
 ) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from hookbus import patches
 from hookbus.dispatch.conflict import Conflict
-from hookbus.dispatch.payload import Change
+from hookbus.dispatch.payload import Change, Payload
 from hookbus.models import Cause, Decision, EventRef, OtherBlock, Outcome, PluginRecord
 from hookbus.snapshot import Binding
 from hookbus.wire.event import Inbound, trace_of
@@ -57,12 +57,17 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Ledger:
-    """What has been heard about one event so far, in order."""
+    """What has been heard about one event so far, in order.
+
+    Attributes:
+        payloads: every state that a plugin made or would have made: each may hold other secrets.
+    """
 
     records: list[PluginRecord] = field(default_factory=list)
     objections: list[Objection] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     conflicts: list[dict[str, Any]] = field(default_factory=list)
+    payloads: list[Payload] = field(default_factory=list)
     is_degraded: bool = False
 
     def enter(self, asked: Asked) -> None:

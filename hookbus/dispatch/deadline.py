@@ -15,7 +15,9 @@ from hookbus.snapshot import Limits
 RETURN_MARGIN: Final = 0.1  # of the event's timeout, kept for the way back to the emitter
 MIN_RETURN_MARGIN: Final = 0.005  # seconds
 MAX_RETURN_MARGIN: Final = 0.050  # seconds
-SPENT: Final = 1e-6  # seconds; what is left below it is the rounding of floats, and no time
+#: Seconds; what is left below it is no time: no plugin can be told less, floats are rounded, and
+#: the timer that ended the call before may have come half a millisecond early.
+SPENT: Final = 0.001
 
 
 class Allowance(msgspec.Struct, frozen=True, gc=False):

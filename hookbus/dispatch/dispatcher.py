@@ -82,7 +82,7 @@ class Dispatcher:
             await self._validate(task, plan, payload, ledger)
         generation = task.snapshot.generation
         decision = combine(task.inbound, generation, task.decision_id, ledger, data)
-        decided = _without_secrets(task, decision, original, payload)
+        decided = _without_secrets(task, decision, [original, *ledger.payloads])
         await self._hand_over(task, plan, payload, decided)
         return decided
 
@@ -117,7 +117,10 @@ class Dispatcher:
                 continue
             rounds.asked(index)
             done = asked.change
-            if done is None or not done.pointers or binding.mode == "warn":
+            if done is None or not done.pointers:
+                continue
+            ledger.payloads.append(done.payload)
+            if binding.mode == "warn":
                 continue
             payload = done.payload
             rounds.changed(index)
@@ -195,7 +198,7 @@ def _reinvoked(asked: Asked) -> Asked:
     return asked.noted({"kind": "reinvoked_changed"})
 
 
-def _without_secrets(task: Task, decision: Decision, *payloads: Payload) -> Decided:
+def _without_secrets(task: Task, decision: Decision, payloads: list[Payload]) -> Decided:
     """Name the secret fields, and keep their values out of the record (R28)."""
     paths = task.snapshot.catalog.get(task.inbound.event.type).secrets
     if not paths:

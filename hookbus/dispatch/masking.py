@@ -23,32 +23,46 @@ def secrets_in(data: Any, paths: Iterable[SecretPath]) -> Iterator[tuple[str, An
 
 def masked(decision: Decision, secrets: Iterable[Any]) -> Decision:
     """Return the decision with every text that quotes one of the *secrets* blotted out."""
-    words = sorted(set(_words(secrets)), key=len, reverse=True)
-    if not words:
-        return decision
-    clean = _Blotter(words)
-    return msgspec.structs.replace(
-        decision,
-        code=clean.text(decision.code),
-        reason=clean.text(decision.reason),
-        message=clean.text(decision.message),
-        warnings=tuple(map(clean.required, decision.warnings)),
-        others=tuple(map(clean.other, decision.others)),
-        records=tuple(map(clean.record, decision.records)),
-    )
+    blotter = _Blotter(secrets)
+    return blotter.decision(decision) if blotter.words else decision
+
+
+def masked_record(record: PluginRecord, secrets: Iterable[Any]) -> PluginRecord:
+    """Do to a record that stands alone what :func:`masked` does to those of a decision."""
+    blotter = _Blotter(secrets)
+    return blotter.record(record) if blotter.words else record
 
 
 class _Blotter:
-    def __init__(self, words: list[str]) -> None:
-        self._words = words
+    def __init__(self, secrets: Iterable[Any]) -> None:
+        # the longest first: one may hold another
+        self.words = sorted(set(_words(secrets)), key=len, reverse=True)
+
+    def decision(self, decision: Decision) -> Decision:
+        return msgspec.structs.replace(
+            decision,
+            code=self.text(decision.code),
+            reason=self.text(decision.reason),
+            message=self.text(decision.message),
+            warnings=tuple(map(self.required, decision.warnings)),
+            conflicts=tuple(map(self.members, decision.conflicts)),
+            others=tuple(map(self.other, decision.others)),
+            records=tuple(map(self.record, decision.records)),
+        )
 
     def required(self, text: str) -> str:
-        for word in self._words:
+        for word in self.words:
             text = text.replace(word, MASK)
         return text
 
     def text(self, text: str | None) -> str | None:
         return None if text is None else self.required(text)
+
+    def members(self, note: dict[str, Any]) -> dict[str, Any]:
+        """Blot a note or a conflict: a pointer in it may have a secret for a key."""
+        return {
+            name: self.required(value) if name == "path" else value for name, value in note.items()
+        }
 
     def other(self, other: OtherBlock) -> OtherBlock:
         return msgspec.structs.replace(
@@ -65,6 +79,7 @@ class _Blotter:
             reason=self.text(record.reason),
             version=self.required(record.version),
             pointers=tuple(map(self.required, record.pointers)),
+            notes=tuple(map(self.members, record.notes)),
             annotations={self.required(k): self.required(v) for k, v in record.annotations.items()},
         )
 

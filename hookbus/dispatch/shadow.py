@@ -9,9 +9,11 @@ from typing import Final
 from hookbus.dispatch.aggregate import Asked, record_of
 from hookbus.dispatch.asking import Asking
 from hookbus.dispatch.deadline import Allowance
+from hookbus.dispatch.masking import masked_record, secrets_in
 from hookbus.dispatch.payload import Payload
 from hookbus.dispatch.recorder import Recorder
 from hookbus.dispatch.task import Task
+from hookbus.models import PluginRecord
 from hookbus.snapshot import Binding
 from hookbus.telemetry import Counters
 
@@ -48,13 +50,20 @@ class Shadows:
         try:
             [asked] = await self._asking.ask(task, [(binding, allowance)], payload)
             if _was_meant(asked):
-                record = record_of(asked, "discarded")
-                await self._recorder.shadow(task, record)
+                await self._recorder.shadow(task, _without_secrets(task, asked, payload))
                 if asked.answer.verdict == "block":
                     self._counters.count("shadow_blocks")
         except Exception:
             # a shadow's failures never matter to anybody's decision
             log.exception("shadow_failed plugin=%s", binding.plugin)
+
+
+def _without_secrets(task: Task, asked: Asked, payload: Payload) -> PluginRecord:
+    """Write the record; what it saw or would have written is not quoted in it (R28)."""
+    paths = task.snapshot.catalog.get(task.inbound.event.type).secrets
+    payloads = [payload, asked.change.payload] if asked.change else [payload]
+    found = [value for each in payloads for _, value in secrets_in(each.data, paths)]
+    return masked_record(record_of(asked, "discarded"), found)
 
 
 def _was_meant(asked: Asked) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -111,7 +112,9 @@ def verify_reply(
         reply = _decode(body)
     except msgspec.ValidationError as e:
         return _lenient(body, expected, str(e))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+    except msgspec.DecodeError as e:
+        return _lenient(body, expected, f"response is not JSON: {e}")
+    except (UnicodeDecodeError, RecursionError) as e:
         return failure("malformed", f"response is not JSON: {e}")
     return _identity(reply, expected) or _answer(reply, body)
 
@@ -197,10 +200,14 @@ def _with_details(reply: _Reply, change: tuple[str, Any] | None = None) -> Answe
 
 
 def _lenient(body: bytes, expected: Expected, problem: str) -> Answer | Extend | Dropped:
-    """A Block stays a Block, whatever the members beside it are; all else is malformed."""
+    """A Block stays a Block, whatever the members beside it are; all else is malformed.
+
+    The standard library takes what msgspec refuses: half of a surrogate pair, as JavaScript writes
+    a reason that it cut inside an emoji, and numbers that no double holds.
+    """
     try:
-        members = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+        members = json.loads(body.decode(), parse_int=_number, parse_constant=_refuse)
+    except (ValueError, RecursionError):
         return failure("malformed", problem)
     if not isinstance(members, dict):
         return failure("malformed", "expected a JSON object")
@@ -208,8 +215,9 @@ def _lenient(body: bytes, expected: Expected, problem: str) -> Answer | Extend |
     if isinstance(plugin, str) and plugin != expected.plugin:
         return Dropped("spoofed_reply")
     texts = {
-        name: value if isinstance(value := members.get(name), str) else None
+        name: value.encode(errors="replace").decode()
         for name in ("version", "reason", "code", "message")
+        if isinstance(value := members.get(name), str)
     }
     if members.get("verdict") != "block":
         return failure("malformed", problem)
@@ -219,6 +227,14 @@ def _lenient(body: bytes, expected: Expected, problem: str) -> Answer | Extend |
     except (KeyError, msgspec.ValidationError):
         return failure("malformed", problem)
     return _identity(reply, expected) or _with_details(reply)
+
+
+def _number(text: str) -> float:
+    return int(text) if len(text) < 20 else float(text)  # int() takes at most 4,300 digits
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not JSON")
 
 
 class Reply(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import tempfile
 from collections import Counter
@@ -19,6 +20,7 @@ WIDTH = 66  # characters of a case's text in the list
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what was asked for; 1 when a case failed."""
     asked = _arguments(arguments)
+    logging.disable()  # cut connections and absent dispatchers are what some cases are about
     cases = [c for c in load_cases() if not asked.only or c.id.startswith(tuple(asked.only))]
     played = [case for case in cases if not case.is_elsewhere]
     stages: dict[str, Mapping[str, Result]] = {}
@@ -62,7 +64,7 @@ def _word(case: Case, results: Mapping[str, Result]) -> str:
 
 def _print_counts(cases: Sequence[Case], stages: Mapping[str, Mapping[str, Result]]) -> int:
     official = {case.number for case in cases if not case.id.startswith("X")}
-    print(f"\n{len(official)} of the {OFFICIAL} cases of semantics.md, {_more(cases)} more and variants")
+    print(f"\n{len(official)} of the {OFFICIAL} cases of semantics.md, {_more(cases)} more")
     failed = 0
     for name, results in stages.items():
         words = Counter(_word(case, results) for case in cases)
@@ -78,6 +80,7 @@ def _print_counts(cases: Sequence[Case], stages: Mapping[str, Mapping[str, Resul
 
 
 def _more(cases: Sequence[Case]) -> int:
+    """Count variants of the cases, and those that it leaves out."""
     return sum(case.id != case.number or case.id.startswith("X") for case in cases)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ _WORDS: Final = {
 _LISTS: Final = ("when", "writable", "rewrites", "cache_key")
 #: What a part says about itself and the registry is not told.
 _OWN: Final = ("absent", "queue", "version")
+_COMMA: Final = re.compile(r",(?![^(]*\))")  # none inside of parentheses
 _MACRO: Final = re.compile(r"\$(text|nest|ops)\((\d+)\)")
 
 
@@ -121,7 +123,7 @@ def expand(text: str) -> str:
     return _MACRO.sub(lambda match: _MACROS[match[1]](int(match[2])), text)
 
 
-_MACROS: Final = {
+_MACROS: Final[dict[str, Callable[[int], str]]] = {
     "text": lambda n: '"' + "x" * n + '"',
     "nest": lambda n: "[" * n + "]" * n,
     "ops": lambda n: json.dumps([{"op": "add", "path": "/n", "value": 1}] * n),
@@ -136,7 +138,7 @@ def _scaled_ms(value: Any, scale: float) -> Any:
 def _read_options(text: str, place: int) -> tuple[dict[str, Any], dict[str, str]]:
     hook: dict[str, Any] = {"priority": 10 * (place + 1), "timeout_ms": DEFAULT_TIMEOUT_MS}
     own: dict[str, str] = {}
-    for option in filter(None, map(str.strip, text.split(","))):
+    for option in filter(None, map(str.strip, _COMMA.split(text))):
         name, has_value, value = option.partition("=")
         phase = _PHASE.fullmatch(option)
         if phase is not None:
@@ -191,9 +193,7 @@ def _read_members(scanner: _Scanner) -> dict[str, Any]:
         if scanner.take_word(name):
             return {name: scanner.json()} | (_read_members(scanner) if scanner.peek("{") else {})
     if scanner.peek("["):
-        return {"patch": scanner.operations()} | (
-            scanner.json() if scanner.peek("{") else {}
-        )
+        return {"patch": scanner.operations()} | (scanner.json() if scanner.peek("{") else {})
     if scanner.peek('"'):
         reason = scanner.json()
         return {"reason": reason} | (scanner.json() if scanner.peek("{") else {})

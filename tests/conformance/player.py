@@ -1,6 +1,6 @@
 """A process that plays scripted plugins: one JSON object a line on its standard input and output.
 
-    {"n": 1, "case": "A02", "url": "nats://…", "do": "join", "with": {…}}  →  {"n": 1, "result": …}
+{"n": 1, "case": "A02", "url": "nats://…", "do": "join", "with": {…}}  →  {"n": 1, "result": …}
 """
 
 from __future__ import annotations
@@ -68,6 +68,10 @@ class PlayerProcess:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
         return await future
+
+    async def forget(self, case: str) -> None:
+        """Close the connections of one case."""
+        await self.order(case, "", "close")
 
     async def kill(self) -> None:
         """End it as a crash does: SIGKILL."""

@@ -42,6 +42,7 @@ _OWN = frozenset(
         "within",
         "chain",
         "times",
+        "together",
         "on_unavailable",
     )
 )
@@ -57,7 +58,7 @@ class Performance:
         self._bus = bus
         self._scale = stage.scale(case.scale)
         self._cast: Cast = stage.cast(bus, case.id)
-        self._emitting: dict[str, Transport] = {}
+        self._emitting: dict[str, Transport] = {subjects.ANONYMOUS: bus.transport}
         self._begun: dict[str, asyncio.Task[Any]] = {}
         self._decisions: list[Decision] = []
         self._answers: list[str] = []
@@ -81,9 +82,14 @@ class Performance:
     # -- steps ------------------------------------------------------------------------------
 
     async def _on_emit(self, step: Step) -> None:
-        times, given = step.given.get("times", 1), step.given
-        for _ in range(times):
-            await self._emit(given, step.rest)
+        given = step.given
+        if given.get("together"):
+            many = [self._decided(given) for _ in range(given["times"])]
+            for found in await self._bus.together(many):
+                self._compare(step.rest, found)
+            return
+        for _ in range(given.get("times", 1)):
+            self._compare(step.rest, await self._decided(given))
 
     async def _on_begin(self, step: Step) -> None:
         self._begun[step.rest["as"]] = self._bus.begin(self._decided(step.given))
@@ -99,6 +105,7 @@ class Performance:
     async def _on_join(self, step: Step) -> None:
         lines = [step.given] if isinstance(step.given, str) else step.given
         self._check("answer", step.rest, await self._join(lines, 50))
+        await self._bus.served()
 
     async def _on_appear(self, step: Step) -> None:
         await self._cast.do("appear", plugin=step.given)
@@ -192,9 +199,6 @@ class Performance:
 
     # -- emits ------------------------------------------------------------------------------
 
-    async def _emit(self, given: dict[str, Any], expected: dict[str, Any]) -> None:
-        self._compare(expected, await self._decided(given))
-
     async def _decided(self, given: dict[str, Any]) -> dict[str, Any]:
         """Emit one event; return all that it may be compared with."""
         loop = asyncio.get_running_loop()
@@ -270,7 +274,6 @@ class Performance:
         answers = await self._cast.do("join", **self._joining(lines, place))
         line = ", ".join(map(_answer_line, answers))
         self._answers.append(line)
-        await self._bus.served()
         return line
 
     def _joining(self, lines: list[str], place: int) -> dict[str, Any]:

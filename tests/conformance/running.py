@@ -14,9 +14,9 @@ from typing import Final
 from hookbus.broker import EmbeddedBroker
 from hookbus.loop import run
 from hookbus.testing import run_virtual
-from tests.conformance.playing import Performance
 from tests.conformance.player import PlayerProcess
-from tests.conformance.stage import DenyingBroker, MemoryStage, ServerStage, Stage
+from tests.conformance.playing import Performance
+from tests.conformance.stage import Cleaner, DenyingBroker, MemoryStage, ServerStage, Stage
 from tests.conformance.table import Case
 from tests.flow.bus import Bus
 
@@ -70,29 +70,31 @@ def _denying(case: Case, directory: Path) -> Iterator[EmbeddedBroker]:
 async def _play_all(
     cases: Sequence[Case], brokers: list[EmbeddedBroker], denying: dict[str, EmbeddedBroker]
 ) -> dict[str, Result]:
+    """Play all, each on a server that no other case uses at the time."""
     shared = await PlayerProcess.start()
-    free: asyncio.Queue[EmbeddedBroker] = asyncio.Queue()
-    for broker in brokers:
-        free.put_nowait(broker)
+    free: asyncio.Queue[tuple[EmbeddedBroker, Cleaner]] = asyncio.Queue()
+    cleaners = [await Cleaner.of(broker) for broker in brokers]
+    for pair in zip(brokers, cleaners, strict=True):
+        free.put_nowait(pair)
 
     async def play(case: Case) -> Result:
-        broker = await free.get()
+        broker, cleaner = await free.get()
         player = await PlayerProcess.start() if case.has("kill") else shared
         stage = ServerStage(denying.get(case.id, broker), player)
         started = time.monotonic()
         problems = await _play(case, stage, PATIENCE)
-        if player is shared:
-            await player.order(case.id, stage.broker.url, "close")
-        else:
-            await player.kill()
-        await stage.clear()
-        free.put_nowait(broker)
-        return Result(problems, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        await (player.kill() if player is not shared else player.forget(case.id))
+        await cleaner.clean()
+        free.put_nowait((broker, cleaner))
+        return Result(problems, seconds)
 
     try:
-        results = await asyncio.gather(*(play(case) for case in cases))
+        results = await asyncio.gather(*map(play, cases))
     finally:
         await shared.kill()
+        for cleaner in cleaners:
+            await cleaner.close()
     return {case.id: result for case, result in zip(cases, results, strict=True)}
 
 

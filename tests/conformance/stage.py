@@ -96,13 +96,6 @@ class ServerStage:
     def below(self, ms: float, scale: float) -> object:
         return Between(0, 5 * ms * scale + 500)
 
-    async def clear(self) -> None:
-        """Delete what the last case left: every stream and bucket."""
-        transport = await NatsTransport.connect(self.broker.url, principal="cleaner")
-        for stream in await _streams_of(transport):
-            await transport.request(f"$JS.API.STREAM.DELETE.{stream}", b"", timeout=5.0)
-        await transport.close()
-
 
 class _RemoteCast:
     def __init__(self, player: PlayerProcess, case_id: str, url: str) -> None:
@@ -142,7 +135,24 @@ def _wait_for(log_file: Path, text: str) -> None:
         time.sleep(0.005)
 
 
-async def _streams_of(transport: NatsTransport) -> list[str]:
-    reply = await transport.request("$JS.API.STREAM.NAMES", b"", timeout=5.0)
-    found: list[str] = msgspec.json.decode(reply.data).get("streams") or []
-    return found
+class Cleaner:
+    """Deletes what a case left on a server: every stream and bucket."""
+
+    def __init__(self, transport: NatsTransport) -> None:
+        self._transport = transport
+
+    @classmethod
+    async def of(cls, broker: EmbeddedBroker) -> Cleaner:
+        return cls(await NatsTransport.connect(broker.url, principal="cleaner"))
+
+    async def clean(self) -> None:
+        for stream in await self._streams():
+            await self._transport.request(f"$JS.API.STREAM.DELETE.{stream}", b"", timeout=5.0)
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+    async def _streams(self) -> list[str]:
+        reply = await self._transport.request("$JS.API.STREAM.NAMES", b"", timeout=5.0)
+        found: list[str] = msgspec.json.decode(reply.data).get("streams") or []
+        return found

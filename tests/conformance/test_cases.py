@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from tests.conformance.running import Result, run_in_memory, run_on_server
 from tests.conformance.table import Case, load_cases
@@ -11,7 +12,7 @@ CASES = load_cases()
 PLAYED = [case for case in CASES if not case.is_elsewhere]
 
 
-def _named(stage: str, cases: list[Case]) -> list[object]:
+def _named(stage: str, cases: list[Case]) -> list[ParameterSet]:
     return [pytest.param(case, id=f"{stage}-{case.id}") for case in cases]
 
 
@@ -32,7 +33,7 @@ def server_results(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Result]:
     """All wanted cases, played together: most of their time is waiting."""
-    wanted = [
+    wanted: list[Case] = [
         item.callspec.params["case"]
         for item in request.session.items
         if isinstance(item, pytest.Function) and "server_results" in item.fixturenames

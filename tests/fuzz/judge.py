@@ -91,8 +91,18 @@ def _decoded(body: bytes) -> tuple[Any, bool]:
     def refuse(text: str) -> float:
         raise ValueError(text)
 
-    text = body.decode()
-    found = json.loads(text, parse_int=integer, parse_float=decimal, parse_constant=refuse)
+    def object_(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) < len(pairs):
+            odd.append("a repeated key")  # the last counts; refusing the others is no guess
+        return dict(pairs)
+
+    found = json.loads(
+        body.decode(),
+        parse_int=integer,
+        parse_float=decimal,
+        parse_constant=refuse,
+        object_pairs_hook=object_,
+    )
     try:
         json.dumps(found, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -144,15 +154,15 @@ def _change(name: str, value: Any, data: Any) -> Meaning:
         if name == "patch":
             if isinstance(value, list) and len(value) > MAX_OPERATIONS:
                 return FAILURE
-            changed = apply(data, value)
+            changed, written = apply(data, value)
         else:
-            changed = merge(data, value) if name == "merge" else value
+            changed, written = merge(data, value) if name == "merge" else value, 0
     except CannotApply:
         return FAILURE
     if depth(changed) > MAX_DEPTH:
         return FAILURE
-    size = len(json.dumps(changed)) + (len(json.dumps(value)) if name == "patch" else 0)
-    if size > 32 * 1024 or depth(value) > MAX_DEPTH:  # near a limit: the real sizes are its own
+    size = len(json.dumps(changed)) + written
+    if size > 16 * 1024 or depth(value) > MAX_DEPTH:  # near a limit: the real sizes are its own
         return Meaning.of("intercept", "failure", data=changed)
     return Meaning.of("intercept", data=changed)
 

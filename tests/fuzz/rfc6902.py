@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 from typing import Any
 
 INDEX = re.compile(r"(?:0|[1-9][0-9]*)\Z", re.ASCII)
 
 
+TOO_MUCH = 200_000  # characters of JSON that one patch may write; beyond every limit of ours
+
+
 class CannotApply(Exception):
-    """Not a patch, or not for this document."""
+    """Not a patch, not for this document, or far too much."""
 
 
 def same(a: Any, b: Any) -> bool:
@@ -48,8 +52,8 @@ def merge(document: Any, patch: Any) -> Any:
     return merged
 
 
-def apply(document: Any, patch: Any) -> Any:
-    """All operations in order.
+def apply(document: Any, patch: Any) -> tuple[Any, int]:
+    """All operations in order; return the result, and how many characters of JSON were written.
 
     Raises:
         CannotApply: Any of them cannot be.
@@ -59,9 +63,12 @@ def apply(document: Any, patch: Any) -> Any:
     for operation in patch:
         _checked(operation)
     root = [copy.deepcopy(document)]  # the document itself has a place too
+    written = 0
     for operation in patch:
-        _run(root, operation)
-    return root[0]
+        written += len(json.dumps(_run(root, operation)))
+        if written > TOO_MUCH:
+            raise CannotApply("too much")
+    return root[0], written
 
 
 def _checked(operation: Any) -> None:
@@ -77,7 +84,8 @@ def _checked(operation: Any) -> None:
         raise CannotApply("no value")
 
 
-def _run(root: list[Any], operation: dict[str, Any]) -> None:
+def _run(root: list[Any], operation: dict[str, Any]) -> Any:
+    """Do one operation and return the value that it wrote."""
     word, path = operation["op"], _tokens(operation["path"])
     if word in ("move", "copy"):
         source = _tokens(operation["from"])
@@ -89,22 +97,23 @@ def _run(root: list[Any], operation: dict[str, Any]) -> None:
             _put(root, path, value)
         elif word == "copy":
             _put(root, path, value)
-        return
+        return value
     if word == "test":
         if not same(_get(root, path), operation["value"]):
             raise CannotApply("test")
-        return
+        return None
     if word == "remove":
         if not path:
             raise CannotApply("the root")
         _take(root, path)
-        return
+        return None
     value = copy.deepcopy(operation["value"])
     if word == "replace":
         container, key = _place(root, path)
         container[key] = value
     else:
         _put(root, path, value)
+    return value
 
 
 def _get(root: list[Any], path: list[str]) -> Any:

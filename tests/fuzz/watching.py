@@ -41,6 +41,9 @@ class Watch(logging.Handler):
         self.problems.append(f"log: {record.getMessage()[:300]}: {error!r:.300}")
 
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if isinstance(context.get("exception"), Broken):
+            self.problems.append(f"hangs: broken off after {HANG:g} s of CPU time")
+            return
         self.problems.append(f"loop: {context.get('message')}: {context.get('exception')!r:.300}")
 
     @contextmanager

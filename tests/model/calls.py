@@ -40,9 +40,10 @@ class Tie(Exception):
 
 def before(a: Time | int, b: Time | int) -> bool:
     """*a* comes before *b*, and clearly so."""
-    if abs(a - b) < 1:
+    earlier = Fraction(b) - a
+    if abs(earlier) < 1:
         raise Tie
-    return a < b
+    return earlier > 0
 
 
 def budget(timeout_ms: int) -> Time:

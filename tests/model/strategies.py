@@ -213,7 +213,7 @@ OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
 
 def _hook(random: Random, name: str) -> Hook:
     """One hook with some options that are not the default."""
-    phase = random.choice(["mutate", "mutate", "validate"])
+    phase = random.choice(["mutate", "mutate", "mutate", "validate", "validate"])
     script = tuple(_step(random, phase) for _ in range(random.randint(1, 3)))
     options = dict(random.choice(OPTIONS) for _ in range(random.randint(0, 5)))
     if phase == "mutate":
@@ -256,8 +256,8 @@ def make_event(random: Random, id: str) -> Event:
     return Event(
         id=id,
         data=random.choice(DATA[:1] * 5 + DATA),
-        timeout_ms=random.choice([1_007, 1_007, 1_007, 3_001, 3_001, 523, 211, 73, 10]),
-        principal=random.choice(["chat"] * 9 + ["a"]),
+        timeout_ms=random.choice([1_007, 1_007, 1_007, 3_001, 3_001, 523, 211, 211, 73, 10]),
+        principal=random.choice(["chat"] * 8 + ["mail"] * 2 + ["a"]),
         chain=random.choice([*[()] * 45, *CHAINS]),
         dry_run=random.randrange(10) == 0,
     )

@@ -12,7 +12,7 @@ from hypothesis import given
 from hookbus import verdict_bytes
 from tests.model import hookbus_side
 from tests.model.strategies import buses, events, examples, randoms
-from tests.model.values import Event, Hook, Settings, Step
+from tests.model.values import Event, Fails, Hook, Says, Settings, Step
 
 #: Microseconds; with two retries 20 ms apart still within the shortest timeout, 50 ms.
 LATENCIES = (0, 0, 1, 2, 300, 1_000, 2_000)
@@ -32,7 +32,7 @@ def _shuffled(random: Random, value: Any) -> Any:
     return [_shuffled(random, item) for item in value] if isinstance(value, list) else value
 
 
-@examples(300)
+@examples(200)
 @given(buses(), events(), randoms)
 def test_arrival_order_never_changes_a_byte(
     settings: Settings, event: Event, random: Random
@@ -47,4 +47,16 @@ def test_arrival_order_never_changes_a_byte(
     first = hookbus_side.decisions(at_once, [(patient, 0)])
     second = hookbus_side.decisions(one_by_one, [(other_keys, 0)])
 
+    assert verdict_bytes(second[0]) == verdict_bytes(first[0])
+
+
+def test_how_long_others_took_is_not_read_in_a_timeout_that_the_budget_cut() -> None:
+    silent = Hook("b", "b", "validate", (Step(Fails("silence")),), timeout_ms=5_000)
+    quick = Hook("a", "a", "mutate", (Step(Says(), after=0),))
+    slow = replace(quick, script=(Step(Says(), after=100_000),))
+
+    first = hookbus_side.decisions(Settings((quick, silent)), [(Event("e", {}), 0)])
+    second = hookbus_side.decisions(Settings((slow, silent)), [(Event("e", {}), 0)])
+
+    assert first[0]["cause"] == "deadline"
     assert verdict_bytes(second[0]) == verdict_bytes(first[0])

@@ -1,0 +1,129 @@
+"""`hookbus conformance plugin NAME`: does a live plugin, in any language, keep the protocol?"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hookbus.cli.errors import DONE, FOUND, UNDECIDED, UsageError, fail
+from hookbus.cli.operating import QUIET, Json, Name, Url, ask, print_json
+from hookbus.cli.printable import clean
+from hookbus.conformance import Finding, PluginAbsent, Report, Status, Wishes, examine_plugin
+
+DISPATCHER: Final = "dispatcher"
+
+#: status → (sign, style); the words are in the summary, colours are only a help.
+_BADGES: Final[dict[Status, tuple[str, str]]] = {
+    "pass": ("✓", "green"),
+    "fail": ("✗", "bold red"),
+    "warn": ("!", "yellow"),
+    "skipped": ("-", QUIET),
+}
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(help="Check that others keep the protocol.", no_args_is_help=True)
+    group.callback()(_conformance)
+    group.command("plugin")(plugin)
+    app.add_typer(group, name="conformance")
+
+
+def _conformance() -> None:
+    """Check that others keep the protocol."""
+
+
+def plugin(
+    name: Name,
+    hook: Annotated[
+        str | None, typer.Option(metavar="HOOK", help="Only this hook of it; all if not given.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="JSON", help="A payload to try, for one hook.")
+    ] = None,
+    drain: Annotated[
+        bool, typer.Option("--drain", help="Stop the plugin at the end, to see how it drains.")
+    ] = False,
+    pid: Annotated[
+        int | None,
+        typer.Option(min=2, metavar="N", help="With --drain: its process; gets SIGTERM."),
+    ] = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Check a plugin that is up over the protocol only, whatever it is written in.
+
+    It is called as a dispatcher calls it (and needs a dispatcher's rights), with dry runs.
+    Exit codes: 0 every point passed, 1 one failed, 5 the plugin is not there.
+    """
+    payload = _payload(data, hook)
+    wishes = Wishes(hook=hook, data=payload, stop=_stopper(pid, is_wanted=drain))
+    try:
+        report = ask(
+            url,
+            lambda transport, who: examine_plugin(transport, who, name, wishes),
+            who=DISPATCHER,
+        )
+    except PluginAbsent as e:
+        fail(str(e), UNDECIDED)
+    if as_json:
+        print_json(report.to_json())
+    else:
+        _show(report, Console())
+    raise typer.Exit(DONE if report.is_conforming else FOUND)
+
+
+def _payload(text: str | None, hook: str | None) -> Any:
+    if text is None:
+        return msgspec.UNSET
+    if hook is None:
+        raise UsageError("conformance plugin: --data is for one hook; name it with --hook")
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as e:
+        raise UsageError(f"--data: expected JSON: {e}") from e
+
+
+def _stopper(pid: int | None, *, is_wanted: bool) -> Callable[[], None] | None:
+    if is_wanted != (pid is not None):
+        raise UsageError("conformance plugin: --drain and --pid go together")
+    if pid is None:
+        return None
+    process = pid
+    try:
+        os.kill(process, 0)  # only asks whether we may
+    except OSError as e:
+        raise UsageError(f"--pid: process {process} cannot be stopped: {e.strerror}") from e
+    return lambda: os.kill(process, signal.SIGTERM)
+
+
+def _show(report: Report, console: Console) -> None:
+    console.print(Text(f"{report.plugin} {clean(report.version or '?')}", "bold"))
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    hook = None
+    for finding in report.findings:
+        if finding.hook != hook:
+            hook = finding.hook
+            table.add_row("", Text(f"{clean(hook or '')}", "bold"), Text(""))
+        _add(table, finding)
+    console.print(table)
+    counts = "   ".join(f"{count} {status}" for status, count in report.counts.items() if count)
+    verdict = "conforms" if report.is_conforming else "does not conform"
+    style = "bold green" if report.is_conforming else "bold red"
+    console.print(Text(f"{report.plugin} {verdict}: {counts}", style))
+
+
+def _add(table: Table, finding: Finding) -> None:
+    sign, style = _BADGES[finding.status]
+    said = Text.assemble(clean(finding.seen), "\n", (finding.rule, QUIET))
+    table.add_row(Text(sign, style), Text(finding.point), said)

@@ -1,0 +1,124 @@
+"""The plugin under test as the registry knows it: its bound hooks, each with a payload to try."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hookbus import subjects
+from hookbus.conformance.samples import NoSample, Schema, pick_type, sample
+from hookbus.control import request
+from hookbus.errors import HookbusError
+from hookbus.transport import Transport
+
+_TYPES: Final = "types."
+
+
+class PluginAbsent(HookbusError):
+    """There is no such plugin, or no replica of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hook:
+    """One bound hook.
+
+    Attributes:
+        type: an event type that it asks for, also where it asks for a pattern.
+        data: a payload to try.
+        no_data: why there is no payload; empty when there is one.
+    """
+
+    plugin: str
+    name: str
+    type: str
+    phase: str
+    data: Any = None
+    no_data: str = ""
+    max_reply_bytes: int = 262_144
+
+    @property
+    def subject(self) -> str:
+        return subjects.call(self.plugin, self.name)
+
+    def event(self, **attributes: Any) -> dict[str, Any]:
+        """An event to ask about. It is a dry run: nothing in the world may change because of us."""
+        return {
+            "specversion": "1.0",
+            "id": "conformance",
+            "source": "/hookbus/conformance",
+            "type": self.type,
+            "hbdryrun": True,
+            "data": self.data,
+            **attributes,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A plugin: what the registry says of it.
+
+    Attributes:
+        problem: why it is not bound, or None.
+        replicas: how many answered the registry through the Service API; 0 may mean that none
+            speaks it.
+    """
+
+    plugin: str
+    version: str | None = None
+    problem: str | None = None
+    generation: int = 0
+    replicas: int = 0
+    hooks: tuple[Hook, ...] = ()
+
+
+async def look_up(transport: Transport, principal: str, plugin: str) -> Target:
+    """Ask the registry about *plugin*.
+
+    Raises:
+        PluginAbsent: It never announced itself, and the settings do not name it.
+        ControlError: There is no registry.
+    """
+    listed = await request(transport, principal, "list")
+    found = next((p for p in listed["plugins"] if p["plugin"] == plugin), None)
+    if found is None:
+        known = ", ".join(p["plugin"] for p in listed["plugins"]) or "none"
+        raise PluginAbsent(f"plugin {plugin!r} is not known to the registry; known are: {known}")
+    schemas = _schemas((await request(transport, principal, "settings"))["settings"])
+    is_bound = found["state"] == "bound"
+    return Target(
+        plugin=plugin,
+        version=found["version"],
+        problem=None if is_bound else found["problem"] or "nothing in the settings binds it",
+        generation=listed["generation"],
+        replicas=len(found["replicas"]),
+        hooks=tuple(_hook(plugin, hook, schemas) for hook in found["hooks"]),
+    )
+
+
+def _schemas(rows: list[dict[str, Any]]) -> dict[str, Schema]:
+    """Read the known types out of settings; ``types."chat.sent".conflict`` names one."""
+    schemas: dict[str, Schema] = {}
+    for row in rows:
+        section, _, option = row["key"].rpartition(".")
+        if section.startswith(_TYPES):
+            name = section.removeprefix(_TYPES).strip('"')
+            schemas[name] = row["value"] if option == "schema" else schemas.get(name)
+    return schemas
+
+
+def _hook(plugin: str, bound: dict[str, Any], schemas: dict[str, Schema]) -> Hook:
+    event_type = pick_type(bound["type"], schemas)
+    data, no_data = None, ""
+    try:
+        data = sample(event_type, schemas.get(event_type))
+    except NoSample as e:
+        no_data = f"{e}; give one with --hook {bound['name']} --data JSON"
+    return Hook(
+        plugin=plugin,
+        name=bound["name"],
+        type=event_type,
+        phase=bound["phase"],
+        data=data,
+        no_data=no_data,
+        max_reply_bytes=bound["max_reply_bytes"],
+    )

@@ -1,0 +1,60 @@
+"""``python -m tests.fuzz [--seconds 60] [--seed N] [--target NAME]``: random inputs, by the clock."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from itertools import islice
+from pathlib import Path
+
+from tests.fuzz.inputs import read, write
+from tests.fuzz.running import Found, inputs, run, run_for
+from tests.fuzz.targets import TARGETS
+
+FOUND = Path(tempfile.gettempdir()) / "hookbus-fuzz"  # where the inputs of findings are written
+
+
+def main() -> int:
+    """Return 1 when something was found."""
+    options = _options()
+    if options.replay:
+        replayed = read(options.replay)
+        return _told(run(TARGETS[replayed.target], [replayed]))
+    names = options.target or list(TARGETS)
+    found: list[Found] = []
+    for name in names:
+        target = TARGETS[name]
+        if options.only is not None:
+            chosen = list(islice(inputs(target, options.seed, options.only), 1))
+            fed, some = 1, run(target, chosen)
+        else:
+            fed, some = run_for(target, options.seed, options.seconds / len(names))
+        print(f"{name:12} {fed:8} inputs  {len(some):4} findings", flush=True)
+        found += some
+    return _told(found)
+
+
+def _told(found: list[Found]) -> int:
+    for each in found:
+        print(f"\n{each.input.name}: {each.problem}")
+        if each.input.name.startswith(f"{each.input.target}-seed"):
+            FOUND.mkdir(exist_ok=True)
+            file = FOUND / f"{each.input.name}.json"
+            write(each.input, file)
+            print(f"    python -m tests.fuzz --replay {file}")
+    return 1 if found else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
+    parser.add_argument("--seconds", type=float, default=60.0, help="for all targets together")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--target", action="append", choices=list(TARGETS))
+    parser.add_argument("--only", type=int, metavar="N", help="the input of that number alone")
+    parser.add_argument("--replay", type=Path, metavar="FILE", help="one input, from its file")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

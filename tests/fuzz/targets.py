@@ -1,0 +1,9 @@
+"""All targets by name."""
+
+from __future__ import annotations
+
+from tests.fuzz.events import Events
+from tests.fuzz.replies import Replies
+from tests.fuzz.target import Target
+
+TARGETS: dict[str, type[Target]] = {each.name: each for each in (Events, Replies)}
