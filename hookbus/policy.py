@@ -8,13 +8,14 @@ from typing import Any, Final
 
 import msgspec
 
-from hookbus.catalog import TypeSettings
+from hookbus.catalog import BUILT_IN, TypeSettings
 from hookbus.conditions import MAX_CONDITIONS, check_condition
 from hookbus.config.settings import Settings
 from hookbus.errors import Problem
 from hookbus.manifest.announcement import Announcement
 from hookbus.manifest.hook import HookOptions, parse_hook
 from hookbus.snapshot import Binding, BreakerLimits, ConfigDocument, Limits
+from hookbus.subjects import has_wildcard
 
 #: In production these never come from an announcement (R18).
 _OPERATORS_ONLY: Final = ("on_failure", "mode", "writable", "rewrites", "priority")
@@ -89,6 +90,7 @@ def bind(
     """
     bindings: list[Binding] = []
     bound = Bound(ConfigDocument())
+    known = frozenset((*BUILT_IN, *settings.types))
     for plugin in sorted({*announced, *settings.plugins}):
         announcement = announced.get(plugin)
         if plugin in overrides.removed:
@@ -97,7 +99,7 @@ def bind(
         said = _hooks(plugin, announcement, settings)
         hooks = [_overridden(plugin, hook, overrides, now) for hook in said]
         version = announcement.version if announcement else "0.0.0"
-        made, wrong = _bind_plugin(plugin, version, hooks)
+        made, wrong = _bind_plugin(plugin, version, hooks, known)
         if wrong:
             bound.problems[plugin] = wrong
         elif not made and announcement is not None:
@@ -119,7 +121,7 @@ def _removed(plugin: str, removal: Removal) -> str:
 
 
 def _bind_plugin(
-    plugin: str, version: str, hooks: list[_Hook]
+    plugin: str, version: str, hooks: list[_Hook], known: frozenset[str]
 ) -> tuple[list[Binding], tuple[Problem, ...]]:
     bindings: list[Binding] = []
     problems: list[Problem] = []
@@ -129,6 +131,7 @@ def _bind_plugin(
             problems.extend(options)
             continue
         problems.extend(_condition_problems(options, hook.at))
+        problems.extend(_type_problems(options, hook.at, known))
         origin = "settings" if hook.is_named else "announcement"
         bindings.append(_binding(plugin, version, origin, options))
     return bindings, tuple(problems)
@@ -181,6 +184,17 @@ def _condition_problems(options: HookOptions, at: str) -> Iterator[Problem]:
         wrong = check_condition(source)
         if wrong is not None:
             yield Problem(f"{at}.when[{index}]", wrong)
+
+
+def _type_problems(options: HookOptions, at: str, known: frozenset[str]) -> Iterator[Problem]:
+    """A hook on a type that this bus refuses would never be asked: mostly a misspelling."""
+    if options.type in known or has_wildcard(options.type):
+        return
+    yield Problem(
+        f"{at}.type",
+        f"{options.type!r} is not a type of this bus; known are {', '.join(sorted(known))};"
+        f" a table [types.{options.type}] in the settings makes it known",
+    )
 
 
 def _binding(plugin: str, version: str, origin: str, options: HookOptions) -> Binding:

@@ -48,7 +48,7 @@ async def _call_until_absent(caller: Caller, hook: Hook, calls: list[Exchange]) 
         async with asyncio.timeout(DRAIN_TIMEOUT):
             while not calls[-1].is_absent:
                 calls.append(await caller.call(hook))
-                await calls[-1].wait(INTERVAL)
+                await asyncio.sleep(INTERVAL)
     except TimeoutError:
         return
 

@@ -14,6 +14,7 @@ from hookbus.conformance.target import Hook
 LARGE_EVENT: Final = 512 * 1024  # bytes; the bus's own default limit
 DEEP: Final = 5_000  # levels; far beyond the bus's 64, and what most parsers recurse into
 HOSTILE_TIMEOUT_MS: Final = 1_000
+DYING: Final = 0.1  # seconds that a process takes to end: what comes at once it may yet answer
 
 _EVENT: Final = b'"event":{'
 
@@ -55,7 +56,8 @@ def _survives(what: str, make: Make) -> Callable[[Probe], Any]:
         size = len(make(probe.hook, ""))
         if size > caller.transport.max_payload:
             return skipped(f"the broker takes {caller.transport.max_payload} bytes at most")
-        await caller.send(probe.hook, lambda call: make(probe.hook, call))
+        hostile = await caller.send(probe.hook, lambda call: make(probe.hook, call))
+        await hostile.wait(DYING)
         exchange = await probe.ask()
         if exchange.is_absent:
             return failed(f"after {what} nothing is subscribed any more")

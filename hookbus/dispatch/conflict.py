@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from hookbus import patches
 from hookbus.snapshot import Binding
+
+_Tree: TypeAlias = "dict[str | None, _Tree]"
+_END: Final = None  # beside the tokens of a node: a pointer ends here
 
 
 class Conflict(msgspec.Struct, frozen=True, gc=False):
@@ -37,28 +41,55 @@ class Writes:
         A conflict is recorded once per earlier pointer, at the shorter of the two paths, when the
         values there differ and the later plugin does not list that pointer in ``rewrites``.
         """
+        contested = _Contested(pointers, after)
         conflicts = [
             Conflict(path, earlier.plugin, binding.plugin)
             for earlier in self._writes
             if earlier.plugin != binding.plugin
-            and (path := _contested(earlier, pointers, after)) is not None
+            and (path := contested.path(earlier)) is not None
             and not any(patches.covers(allowed, earlier.pointer) for allowed in binding.rewrites)
         ]
         self._writes.extend(_Write(pointer, binding.plugin, after) for pointer in pointers)
         return conflicts
 
 
-def _contested(earlier: _Write, pointers: tuple[str, ...], after: Any) -> str | None:
-    """The shortest path where *after* differs from what *earlier* left, if one overlaps it."""
-    shorter = {
-        min(earlier.pointer, pointer, key=len)
-        for pointer in pointers
-        if patches.overlaps(earlier.pointer, pointer)
-    }
-    for path in sorted(shorter, key=len):
-        if not _same(patches.resolve(earlier.after, path), patches.resolve(after, path)):
-            return path
-    return None
+class _Contested:
+    """Where one plugin's writes meet earlier ones.
+
+    Both may be tens of thousands: they are found by walking a tree of tokens, and what a place
+    holds is compared once, not once per write.
+    """
+
+    def __init__(self, pointers: tuple[str, ...], after: Any) -> None:
+        self._after = after
+        self._compared: dict[tuple[int, str], bool] = {}
+        self._tree: _Tree = {}
+        for pointer in pointers:
+            node = self._tree
+            for token in pointer.split("/"):
+                node = node.setdefault(token, {})
+            node[_END] = {}
+
+    def path(self, earlier: _Write) -> str | None:
+        """The shortest place that both write and where they leave different values."""
+        for path in self._shorter(earlier.pointer):
+            compared = (id(earlier.after), path)
+            if compared not in self._compared:
+                there = patches.resolve(earlier.after, path)
+                self._compared[compared] = _same(there, patches.resolve(self._after, path))
+            if not self._compared[compared]:
+                return path
+        return None
+
+    def _shorter(self, pointer: str) -> Iterator[str]:
+        """Yield the shorter of *pointer* and each one of ours that overlaps it, shortest first."""
+        node, tokens = self._tree, pointer.split("/")
+        for count, token in enumerate(tokens, start=1):
+            if token not in node:
+                return
+            node = node[token]
+            if _END in node or count == len(tokens):
+                yield "/".join(tokens[:count])
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -38,10 +38,10 @@ def match(binding: Binding, inbound: Inbound, scope: Scope) -> Answer | Note | N
     if inbound.principal == binding.plugin:
         return {"kind": "self"}
     error = None
-    for condition in binding.conditions:
+    for index, condition in enumerate(binding.conditions):
         holds = condition.holds(scope)
         if holds is False:
-            return {"kind": "condition_false", "condition": condition.source}
+            return {"kind": "condition_false", "index": index, "condition": condition.source}
         if holds is not True and error is None:
             error = failure("match_error", f"condition {condition.source!r}: {holds}")
     return error

@@ -97,8 +97,16 @@ def change(payload: Payload, binding: Binding, answer: tuple[str, Any], limits: 
     net = operations if is_net else patches.difference(before, after)
     if not net:
         return Change(payload, operations, (), dropped)
+    _check_length(net, max_growth)
     changed = _replaced(payload, after, limits, max_growth)
     return Change(changed, operations, patches.written(net), dropped)
+
+
+def _check_length(net: tuple[patches.Operation, ...], most: int) -> None:
+    """Refuse thousands of writes below one long key: each pointer in the record repeats it."""
+    length = sum(len(token) + 1 for operation in net for token in operation.path)
+    if length > most:
+        raise BadPatch(f"the pointers of its {len(net)} changes take {length} bytes, over {most}")
 
 
 def _permitted(

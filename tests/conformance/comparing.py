@@ -127,7 +127,7 @@ def _repeats(names: Sequence[str]) -> list[tuple[str, int]]:
 
 
 def _note(note: Mapping[str, Any]) -> str:
-    details = [str(value) for key, value in note.items() if key != "kind"]
+    details = [str(value) for key, value in note.items() if key not in ("kind", "index")]
     return ": ".join([note["kind"], *details])
 
 

@@ -11,32 +11,40 @@ class Proxy:
 
     def __init__(self, port: int) -> None:
         self._target = port
-        self._is_cut = False
+        self._port = 0  # a free one
         self._server: asyncio.Server | None = None
+        self._mending: asyncio.Task[None] | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._carrying: set[asyncio.Task[None]] = set()
 
     async def start(self) -> int:
         """Listen on a free port and return it."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+        await self._listen()
+        return self._port
 
     def cut(self) -> None:
-        """Close what is open, and whatever is opened until it is mended."""
-        self._is_cut = True
+        """Close what is open, and listen no more."""
+        # not "accept and close": nats-py 2.16 never closes the writer of such an attempt
+        if self._server is not None:
+            self._server.close()
+            self._server = None
         for writer in self._writers:
             writer.transport.abort()
 
     def mend(self) -> None:
-        self._is_cut = False
+        """Listen again, on the same port."""
+        self._mending = asyncio.ensure_future(self._listen())
 
     async def stop(self) -> None:
         """Close everything and wait until it is: nothing may be left over for the next test."""
+        if self._mending is not None:
+            await self._mending
         self.cut()
-        if self._server is not None:
-            self._server.close()
         await asyncio.gather(*self._carrying)
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(self._carry(reader, writer))
@@ -45,16 +53,13 @@ class Proxy:
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
-        if self._is_cut:
-            writer.transport.abort()
-            return
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:  # the broker is gone
             writer.transport.abort()
             return
         self._writers.add(far_writer)
-        if self._is_cut:  # meanwhile
+        if self._server is None:  # cut meanwhile
             far_writer.transport.abort()
         await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
         for end in (writer, far_writer):

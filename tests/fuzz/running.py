@@ -61,17 +61,28 @@ def run_for(target: type[Target], seed: int, seconds: float) -> tuple[int, list[
 async def _in_one_world(target: type[Target], chosen: Sequence[Input]) -> tuple[int, str | None]:
     """Return how many went well, and what the next one did."""
     watch = Watch(asyncio.get_running_loop())
-    with watch.listening():
-        async with Bus(MemoryEngine()) as bus:
-            door = target(bus, watch)
-            await door.start()
-            for number, each in enumerate(chosen):
-                try:
-                    with watch.one_input():
-                        async with asyncio.timeout(VIRTUAL_LIMIT):
-                            await door.feed(each)
-                except Finding as problem:
-                    return number, str(problem)
-                except TimeoutError:
-                    return number, f"hangs: not over after {VIRTUAL_LIMIT:g} s"
-    return len(chosen), None
+    fed, problem = 0, None
+    try:
+        with watch.listening():
+            async with Bus(MemoryEngine()) as bus:
+                door = target(bus, watch)
+                await door.start()
+                while fed < len(chosen) and problem is None:
+                    problem = await _fed(door, watch, chosen[fed])
+                    fed += problem is None
+    except Exception as e:  # what a role's task ended with
+        problem = f"{problem or 'at the end'}: {type(e).__name__}: {str(e)[:300]}"
+        fed = min(fed, len(chosen) - 1)
+    return fed, problem
+
+
+async def _fed(door: Target, watch: Watch, hostile: Input) -> str | None:
+    try:
+        with watch.one_input():
+            async with asyncio.timeout(VIRTUAL_LIMIT):
+                await door.feed(hostile)
+    except Finding as problem:
+        return str(problem)
+    except TimeoutError:
+        return f"hangs: not over after {VIRTUAL_LIMIT:g} s"
+    return None

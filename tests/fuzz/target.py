@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, ClassVar, Protocol
 
@@ -55,6 +55,15 @@ class Stranger:
         self, subject: str, body: bytes, reply: str = "", headers: Mapping[str, str] | None = None
     ) -> None:
         self._broker.route(MemoryMessage(subject, body, reply, headers or None), self._transport)
+
+    async def answer(self, subject: str, body: Callable[[], bytes]) -> None:
+        """Answer requests on *subject* that are somebody else's to answer."""
+
+        def on_request(message: Message) -> None:
+            if message.reply:
+                self.send(message.reply, body())
+
+        await self._transport.subscribe(subject, on_request)
 
     async def ask(
         self, subject: str, body: bytes, headers: Mapping[str, str] | None, reply: str

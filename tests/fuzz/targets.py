@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from tests.fuzz.events import Events
+from tests.fuzz.registry import Announcements, Control
 from tests.fuzz.replies import Replies
+from tests.fuzz.settings_files import SettingsFiles
 from tests.fuzz.target import Target
 
-TARGETS: dict[str, type[Target]] = {each.name: each for each in (Events, Replies)}
+TARGETS: dict[str, type[Target]] = {each.name: each for each in (Events, Replies, Announcements, Control, SettingsFiles)}

@@ -15,6 +15,8 @@ from tests.model.values import MS, Fails, Hook, Says, Settings, Step
 Time = Fraction
 
 ABSENT_DELAY = Fraction(20 * MS)
+#: Nothing comes, or what comes is dropped (R13).
+SILENT = {"silence", "spoof", "old_attempt"}
 #: What a plugin answered wrongly, or could not be reached: it may be asked again.
 RETRIED = {
     "no_responders",
@@ -112,7 +114,7 @@ def call(hook: Hook, next_step: Callable[[], Step | None], given: Allowance) -> 
 def _answer(step: Step | None, sent: Time, due: Time) -> tuple[Says | None, str | None, Time]:
     if step is None:
         return None, "no_responders", sent
-    is_silent = isinstance(step.answer, Fails) and step.answer.how in ("silence", "spoof")
+    is_silent = isinstance(step.answer, Fails) and step.answer.how in SILENT
     if is_silent or not before(sent + step.after, due):
         return None, "timeout", due
     if isinstance(step.answer, Fails):

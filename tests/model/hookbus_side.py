@@ -130,6 +130,8 @@ class ScriptedHook:
                 return self._body(call, verdict="perhaps")
             case "uid_mismatch":
                 return self._body({**call, "call": "A" * 22}, verdict="continue")
+            case "old_attempt":
+                return self._body({**call, "attempt": call["attempt"] - 1}, verdict="continue")
             case "spoof":
                 return self._body(call, verdict="continue", plugin="somebody-else")
         raise AssertionError(answer.how)

@@ -32,6 +32,8 @@ from tests.model.documents import (
 from tests.model.values import MS, Event, Hook, Says, Settings, Step
 
 WINDOW = 120_000 * MS  # R26
+#: A reading of R6 and R7: what is less than the least timeout a plugin can be told is no budget.
+SPENT = 1 * MS
 
 
 class ForbiddenWrite(Exception):
@@ -216,8 +218,9 @@ class Deciding:
         if self.event.principal == hook.plugin:  # R23
             turn.notes = [{"kind": "self"}]
         elif False in holds:  # R14
-            condition = hook.when[holds.index(False)].text
-            turn.notes = [{"kind": "condition_false", "condition": condition}]
+            first = holds.index(False)  # G02: the record names it
+            note = {"kind": "condition_false", "index": first, "condition": hook.when[first].text}
+            turn.notes = [note]
         elif None in holds:
             turn.heard.failure = "match_error"
         elif self.event.dry_run and hook.side_effects == "some":  # dry run
@@ -226,7 +229,7 @@ class Deciding:
         elif (said := self.bus.cached(self.cache_key(hook), self.now)) is not None:
             turn.is_cached, turn.heard.said = True, said
             turn.notes = [{"kind": "cache_hit"}]
-        elif self.ends <= self.now:  # R7
+        elif before(self.ends - self.now, SPENT):  # R7
             turn.heard.failure, turn.heard.is_shortened = "timeout", True
         elif not self.bus.breaker(hook).admits(self.now):  # R20
             turn.heard.failure = "breaker_open"

@@ -34,7 +34,7 @@ def _bytes(decision: dict[str, Any]) -> str:
     return verdict_bytes(plain).decode()
 
 
-@examples(1_200)
+@examples(900)
 @given(buses(), events())
 def test_one_event_is_decided_as_the_rules_say(settings: Settings, event: Event) -> None:
     expected = _by_the_model(settings, [(event, 0)])
@@ -44,7 +44,7 @@ def test_one_event_is_decided_as_the_rules_say(settings: Settings, event: Event)
     assert _bytes(found[0]) == _bytes(expected[0])
 
 
-@examples(400)
+@examples(300)
 @given(buses(), sequences())
 def test_events_one_after_another_are_decided_as_the_rules_say(
     settings: Settings, emits: Sequence[tuple[Event, int]]

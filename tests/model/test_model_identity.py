@@ -159,7 +159,7 @@ async def _chaos(random: Random) -> tuple[list[tuple[str, Decision]], list[tuple
     return [d for d in during if d is not None], [d for d in after if d is not None]
 
 
-@examples(50)
+@examples(40)
 @given(randoms)
 def test_no_event_ever_gets_anothers_verdict(random: Random) -> None:
     during, after = run_virtual(_chaos(random))

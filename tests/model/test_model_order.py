@@ -32,7 +32,7 @@ def _shuffled(random: Random, value: Any) -> Any:
     return [_shuffled(random, item) for item in value] if isinstance(value, list) else value
 
 
-@examples(200)
+@examples(150)
 @given(buses(), events(), randoms)
 def test_arrival_order_never_changes_a_byte(
     settings: Settings, event: Event, random: Random

@@ -31,9 +31,10 @@ class Says:
 
 @dataclass(frozen=True)
 class Fails:
-    """No verdict: a failure class that an answer can have, or one of two that say nothing.
+    """No verdict: a failure class that an answer can have, or one of three that come to nothing.
 
-    ``silence`` never answers; ``spoof`` answers in another plugin's name, which is dropped.
+    ``silence`` never answers; ``spoof`` answers in another plugin's name, ``old_attempt`` for the
+    attempt before: both are dropped.
     """
 
     how: str

@@ -71,6 +71,9 @@ class RawPlugin:
     async def _handle(self, message: Message) -> None:
         if not message.reply.startswith(subjects.REPLY) and self._mistake != "answers inboxes":
             return
+        if self._mistake == "acknowledges all":
+            await self._transport.publish(message.reply, b"+ACK")
+            return
         try:
             message.data.decode()
             call = msgspec.json.decode(message.data)

@@ -1,4 +1,4 @@
-"""The conformance checks on plugins in memory: an honest one passes, one mistake fails one point."""
+"""The conformance checks in memory: an honest plugin passes, one mistake fails one point."""
 
 from __future__ import annotations
 
@@ -119,11 +119,13 @@ def test_a_hook_without_a_payload_is_skipped() -> None:
     assert findings[0].seen == "no payload fits"
 
 
-def test_an_observer_answers_streams_only() -> None:
+@pytest.mark.parametrize(("mistake", "status"), [("silent", "pass"), ("acknowledges all", "fail")])
+def test_an_observer_answers_streams_only(mistake: str, status: str) -> None:
     observe = Hook(plugin=NAME, name="hook", type="message_received", phase="observe")
 
-    # silent is what an observer should be to everybody but a stream
-    assert [f.status for f in examined("silent", hook=observe)] == ["pass"]
+    [finding] = examined(mistake, hook=observe)
+
+    assert (finding.point, finding.status) == ("streams-only", status)
 
 
 def test_nothing_subscribed_is_no_plugin() -> None:

@@ -11,7 +11,7 @@ from hookbus.manifest.announcement import Announcement, from_document
 from hookbus.policy import Bound, Overrides, Removal, bind
 from hookbus.snapshot import Binding
 
-HOOK = {"type": "x_done", "phase": "validate", "name": "h"}
+HOOK = {"type": "tool_invoked", "phase": "validate", "name": "h"}
 
 
 def announced(plugin: str, *hooks: dict[str, Any], version: str = "1.0.0") -> Announcement:
@@ -49,7 +49,7 @@ def test_production_binds_only_what_is_named() -> None:
 
 
 def test_production_binds_a_named_plugin_that_was_never_seen() -> None:
-    hooks = {"hooks": {"h": {"type": "x_done", "phase": "mutate"}}}
+    hooks = {"hooks": {"h": {"type": "tool_invoked", "phase": "mutate"}}}
 
     binding = only_binding(bound(settings("production", plugins={"g": hooks})))
 
@@ -62,7 +62,7 @@ def test_type_and_phase_may_come_from_an_announcement_kept_earlier() -> None:
 
     binding = only_binding(bound(said, announced("a", HOOK)))
 
-    assert (binding.type, binding.phase, binding.priority) == ("x_done", "validate", 3)
+    assert (binding.type, binding.phase, binding.priority) == ("tool_invoked", "validate", 3)
 
 
 def test_a_named_hook_of_which_nobody_says_the_type_is_a_problem_with_its_place() -> None:
@@ -110,7 +110,7 @@ def test_a_plugin_is_bound_whole_or_not_at_all() -> None:
 
 
 def test_a_removed_plugin_is_pending_whatever_binds_it() -> None:
-    hooks = {"hooks": {"h": {"type": "x_done", "phase": "validate"}}}
+    hooks = {"hooks": {"h": {"type": "tool_invoked", "phase": "validate"}}}
 
     found = bound(settings(plugins={"a": hooks}), announced("a", HOOK), removed=("a",))
 
@@ -122,17 +122,32 @@ def test_types_and_limits_of_the_settings_are_in_the_document() -> None:
     said = settings(
         timeout_ms=700,
         max_event_bytes=1_000,
-        types={"x_done": {"schema": {"type": "object"}, "timeout_ms": 300}},
+        types={"tool_invoked": {"schema": {"type": "object"}, "timeout_ms": 300}},
     )
 
     document = bound(said).document
 
     assert (document.limits.timeout_ms, document.limits.max_event_bytes) == (700, 1_000)
-    assert document.types["x_done"].schema == {"type": "object"}
-    assert document.types["x_done"].timeout_ms == 300
+    assert document.types["tool_invoked"].schema == {"type": "object"}
+    assert document.types["tool_invoked"].timeout_ms == 300
 
 
 def test_the_document_is_the_same_whatever_the_order_of_the_announcements() -> None:
     a, b = announced("a", HOOK), announced("b", HOOK)
 
     assert bound(settings(), a, b).document == bound(settings(), b, a).document
+
+
+def test_a_hook_on_a_type_that_the_bus_does_not_know_is_refused_with_the_types_it_knows() -> None:
+    hook = {"type": "tool_invokd", "phase": "validate"}
+
+    [problem] = bound(settings(), announced("a", hook)).problems["a"]
+
+    assert problem.at == "hooks[0].type"
+    assert "'tool_invokd' is not a type of this bus; known are message_received" in problem.message
+
+
+def test_a_pattern_may_match_what_is_not_known_yet() -> None:
+    hook = {"type": "chat.>", "name": "all", "phase": "validate"}
+
+    assert bound(settings(), announced("a", hook)).problems == {}

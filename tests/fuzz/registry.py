@@ -1,0 +1,209 @@
+"""Announcements and operators' requests: each is answered once, and the bus goes on as before."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+from typing import Any
+
+from tests.flow.bus import Bus
+from tests.fuzz import hostile
+from tests.fuzz.inputs import Input, parts
+from tests.fuzz.settings_trees import tree
+from tests.fuzz.target import Stranger, answer_of
+from tests.fuzz.watching import Finding, Watch
+
+NAMES = ("fuzz", "fuzz", "other", "keeper", *hostile.TOKENS)
+CONDITIONS = (
+    *("data.a == 1", "true", "1", "", "data.x.matches('(a+)+$')", "data.all(x, x > 1)", "nope"),
+    *("event.nope == 1", "event.id == '1'", "has(data.a.b.c)", "//", "\0", "data" + ".a" * 500),
+    *("(" * 40 + "1" + ")" * 40 + " == 1", "size(data) > 99999999999999999999", "[1][2] == 1"),
+    *("1 / 0 == 1", "'" + "x" * 2_040 + "' == data", "x" * 2_049, "\U0001f600", "true ? 1 : 'a'"),
+    *("data." + "x" * 1_000 + " == 1", "!" * 200 + "true", "timestamp(data) > timestamp('x')"),
+)
+OPERATIONS = ("list", "remove", "approve", "mode", "apply", "settings", "wait_generation", "nope", "A")
+STATES = ("bound", "pending", "refused", "gone")
+MAX_ANSWER = 1024 * 1024  # bytes: what a broker takes by default
+
+
+class Announcements:
+    """Hostile announcements; an honest plugin was there before and must stay bound."""
+
+    name = "announcements"
+
+    def __init__(self, bus: Bus, watch: Watch) -> None:
+        self._bus = bus
+
+    @staticmethod
+    def make(random: Random) -> dict[str, Any]:
+        members = hostile.disturbed(random, _announcement(random))
+        body = hostile.damaged(random, hostile.written(members).encode("utf-8", "surrogatepass"))
+        token = random.choice(("fuzz", "fuzz", "fuzz", *NAMES))
+        return {"subject": f"hookbus.announce.{token}", "body": parts(body)}
+
+    async def start(self) -> None:
+        await self._bus.start(types={"thing": {}})
+        self._stranger = Stranger(self._bus)
+
+    async def feed(self, hostile_: Input) -> None:
+        subject, body = hostile_.fields["subject"], hostile_.data("body")
+        answers = await self._stranger.ask(subject, body, None, "_INBOX.stranger.@")
+        if subject.count(".") != 2:
+            return  # not a subject of the registry
+        answer, _ = answer_of(answers)
+        if answer.get("state") not in STATES or not isinstance(answer.get("problems"), list):
+            raise Finding(f"an announcement is answered {str(answer)[:300]}")
+        if answer["state"] == "refused" and not answer["problems"]:
+            raise Finding("refused without a reason")
+        if len(answers[0].data) > MAX_ANSWER:
+            raise Finding(f"answered with {len(answers[0].data)} bytes")
+        await check_alive(self._bus)
+
+
+class Control:
+    """Hostile requests of an operator, and hostile answers to what the registry asks others."""
+
+    name = "control"
+
+    def __init__(self, bus: Bus, watch: Watch) -> None:
+        self._bus = bus
+        self._presence = b"{}"
+
+    @staticmethod
+    def make(random: Random) -> dict[str, Any]:
+        operation = random.choice(OPERATIONS)
+        members = hostile.disturbed(random, _request(random, operation))
+        body = hostile.damaged(random, hostile.written(members).encode("utf-8", "surrogatepass"))
+        presence = hostile.written(hostile.disturbed(random, _presence(random)))
+        return {
+            "subject": f"hookbus.ctl.{random.choice(('ops', 'ops', *NAMES))}.{operation}",
+            "body": parts(body),
+            "presence": parts(presence.encode("utf-8", "surrogatepass")),
+        }
+
+    async def start(self) -> None:
+        await self._bus.start(types={"thing": {}})
+        self._stranger = Stranger(self._bus)
+        await self._stranger.answer("$SRV.>", lambda: self._presence)
+        hook = {"name": "hook", "type": "thing", "phase": "validate", "mode": "off"}
+        document = {"v": 1, "plugin": "fuzz", "version": "1.0.0", "instance": "1", "hooks": [hook]}
+        body = json.dumps(document).encode()
+        await self._stranger.ask("hookbus.announce.fuzz", body, None, "_INBOX.stranger.@")
+
+    async def feed(self, hostile_: Input) -> None:
+        self._presence = hostile_.data("presence") if hostile_.get("presence") else b"{}"
+        subject = hostile_.fields["subject"]
+        try:
+            answers = await self._stranger.ask(
+                subject, hostile_.data("body"), None, "_INBOX.stranger.@"
+            )
+        finally:
+            self._presence = b"{}"
+        if subject.count(".") != 3:
+            return
+        answer, _ = answer_of(answers)
+        if "error" in answer and set(answer["error"]) != {"code", "message", "pointer"}:
+            raise Finding(f"refused with {answer['error']}")
+        if len(answers[0].data) > MAX_ANSWER:
+            raise Finding(f"answered with {len(answers[0].data)} bytes")
+        await check_alive(self._bus)
+
+
+async def check_alive(bus: Bus) -> None:
+    """The dispatchers serve what the registry wrote, and an event can be decided.
+
+    Raises:
+        Finding: They do not, or it cannot.
+    """
+    made = await bus.registry.start()
+    for _ in range(100):
+        if bus.dispatcher.ingress.generation >= made.generation:
+            break
+        await bus.until(lambda: True)
+    else:
+        raise Finding(f"generation {made.generation} is not served")
+    stranger = Stranger(bus)
+    event = {"specversion": "1.0", "id": "1", "source": "/s", "type": "tool_invoked"}
+    body = json.dumps({**event, "data": {"name": "x", "args": {}}, "hbtimeoutms": 10}).encode()
+    answers = await stranger.ask("hookbus.emit.a.tool_invoked", body, None, "_INBOX.alive")
+    await stranger.close()
+    answer, _ = answer_of(answers)
+    if answer.get("error", {}).get("code") == "unavailable":
+        raise Finding(f"no event can be decided any more: {answer}")
+
+
+def _announcement(random: Random) -> hostile.Members:
+    name = random.choice(("fuzz", "fuzz", "fuzz", "fuzz", *NAMES))
+    hooks = [_hook(random) for _ in range(random.choice((1, 1, 1, 2, 4)))]
+    if random.random() < 0.03:
+        hooks = [_hook(random)] * random.choice((255, 256, 257, 3_000))
+    members = [
+        ('"v"', "1"),
+        ('"plugin"', json.dumps(name)),
+        ('"version"', random.choice(('"1.0.0"', '"1.0.0"', '"2.0.0"', '"1.0"', hostile.string(random)))),
+        ('"instance"', random.choice(('"i"', '"j"', hostile.string(random)))),
+        ('"hooks"', "[" + ",".join(hooks) + "]"),
+    ]
+    if random.random() < 0.1:
+        members.append(('"goodbye"', random.choice(("true", "false", "1"))))
+    if random.random() < 0.1:
+        members.append(('"candidate_of"', json.dumps(random.choice(NAMES))))
+    return members
+
+
+def _hook(random: Random) -> str:
+    name = random.choice(("hook", "h2", "h-3", *hostile.TOKENS))
+    members = [
+        ('"name"', json.dumps(name)),
+        ('"type"', json.dumps(random.choice(("thing", "thing", "message_received", "a.*", ">", "*", "a..b")))),
+        ('"phase"', random.choice(('"mutate"', '"validate"', '"validate"', '"observe"'))),
+    ]
+    pointers = json.dumps([hostile.pointer(random) for _ in range(2)])
+    options = {
+        '"priority"': hostile.NUMBERS,
+        '"timeout_ms"': ("1", "100", *hostile.NUMBERS),
+        '"min_ms"': hostile.NUMBERS,
+        '"cache_ttl_ms"': hostile.NUMBERS,
+        '"max_extension_ms"': hostile.NUMBERS,
+        '"retry"': hostile.NUMBERS,
+        '"max_reply_bytes"': hostile.NUMBERS,
+        '"on_failure"': ('"open"', '"closed"', '"maybe"'),
+        '"mode"': ('"enforce"', '"warn"', '"shadow"', '"off"', "0"),
+        '"when"': tuple(json.dumps([each]) for each in CONDITIONS),
+        '"writable"': (pointers, "[]", '["/a"]', '"/a"'),
+        '"rewrites"': (pointers,),
+        '"cache_key"': (pointers,),
+        '"reinvoke"': ('"if_needed"', '"always"'),
+        '"side_effects"': ('"some"', '"none_on_dry_run"'),
+    }
+    for option in random.sample(sorted(options), random.choice((0, 1, 1, 2, 4))):
+        members.append((option, random.choice(options[option])))
+    return hostile.written(hostile.disturbed(random, members) if random.random() < 0.2 else members)
+
+
+def _request(random: Random, operation: str) -> hostile.Members:
+    members = [('"v"', "1")]
+    if operation in ("remove", "approve", "mode"):
+        members.append(('"plugin"', json.dumps(random.choice(NAMES))))
+    if operation == "mode":
+        members.append(('"mode"', random.choice(('"shadow"', '"off"', "null", '"none"'))))
+        members.append(('"hook"', random.choice(('"hook"', "null", '"x"', "1"))))
+        members.append(('"for_s"', random.choice(("1", "0", *hostile.NUMBERS))))
+    elif operation == "wait_generation":
+        members.append(('"generation"', random.choice(("1", "2", *hostile.NUMBERS))))
+        members.append(('"timeout_ms"', random.choice(("100", "0", *hostile.NUMBERS))))
+    elif operation == "apply":
+        members.append(('"settings"', tree(random)))
+        members.append(('"dry_run"', random.choice(("true", "false"))))
+    return members
+
+
+def _presence(random: Random) -> hostile.Members:
+    data = hostile.written([('"generation"', random.choice(hostile.NUMBERS))])
+    endpoint = hostile.written([('"data"', random.choice((data, hostile.value(random))))])
+    return [
+        ('"id"', hostile.string(random)),
+        ('"name"', '"x"'),
+        ('"version"', '"1.0.0"'),
+        ('"endpoints"', random.choice((f"[{endpoint}]", hostile.value(random)))),
+    ]

@@ -1,0 +1,132 @@
+"""Settings written as TOML say the same when they are read again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hookbus.cli.errors import UsageError
+from hookbus.cli.settings_file import read_file, rows_of, to_toml, to_tree
+from hookbus.config.flatten import Row, flatten
+from hookbus.config.settings import Settings, parse_settings
+from hookbus.errors import SettingsError
+
+EVERYTHING: dict[str, Any] = {
+    "mode": "development",
+    "timeout_ms": 900,
+    "max_event_bytes": "64KiB",
+    "trace_sampling": 0.5,
+    "breaker": {"failures": 3},
+    "streams": {"DLQ": {"max_age": "2d"}},
+    "types": {
+        "chat.sent": {
+            "schema": {"type": "object", "properties": {"a b": {"enum": ["ü", 1.5, True]}}},
+            "secret": ["/user/e~1mail"],
+        },
+        "tool_invoked": {},
+    },
+    "plugins": {
+        "guard": {
+            "config": {"quote": '"\\\n\t\x7f\u2028', "deep": [{"x": []}, 1e300, -1]},
+            "hooks": {"tool-invoked": {"type": "tool_invoked", "priority": 10, "when": ["true"]}},
+        }
+    },
+}
+NOTHING_LISTED: dict[str, Any] = {"plugins": []}
+
+
+def values(settings: Settings) -> dict[str, Any]:
+    return {row.key: row.value for row in flatten(settings)}
+
+
+def as_file(tree: dict[str, Any], file: Path) -> Path:
+    rows = flatten(parse_settings(tree, "the test"))
+    plain = [Row(row.key, _plain(row.value), row.origin) for row in rows]
+    file.write_text("\n".join(to_toml(plain)))
+    return file
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+@pytest.mark.parametrize("tree", [{"mode": "production"}, EVERYTHING])
+def test_settings_as_a_file_give_the_same_settings_again(
+    tree: dict[str, Any], tmp_path: Path
+) -> None:
+    file = as_file(tree, tmp_path / "hookbus.toml")
+
+    assert values(read_file(file)) == values(parse_settings(tree, "the test"))
+
+
+def test_the_tree_of_a_file_gives_the_same_settings_again(tmp_path: Path) -> None:
+    settings = read_file(as_file(EVERYTHING, tmp_path / "hookbus.toml"))
+
+    assert values(parse_settings(to_tree(settings), "the test")) == values(settings)
+
+
+def test_defaults_stand_in_the_file_as_comments(tmp_path: Path) -> None:
+    file = as_file({"mode": "production", "timeout_ms": 900}, tmp_path / "hookbus.toml")
+
+    lines = file.read_text().splitlines()
+    assert lines[:3] == ['mode = "production"', "timeout_ms = 900", "# max_timeout_ms = 30000"]
+
+
+def test_a_tree_names_no_mode_that_the_file_does_not_name(tmp_path: Path) -> None:
+    file = tmp_path / "hookbus.toml"
+    file.write_text("timeout_ms = 900\n")
+
+    assert to_tree(read_file(file)) == {"timeout_ms": 900}
+
+
+def test_the_environment_does_not_change_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOOKBUS_TIMEOUT_MS", "1")
+    file = tmp_path / "hookbus.toml"
+    file.write_text("timeout_ms = 900\n")
+
+    assert read_file(file).timeout_ms == 900
+
+
+def test_a_hook_that_is_only_named_is_named_in_the_file() -> None:
+    hook = {"name": "tool-invoked", "origin": "settings"}
+    announced = {"name": "other", "origin": "announcement"}
+    listed = {"plugins": [{"plugin": "guard", "hooks": [hook, announced]}]}
+
+    rows = rows_of({"settings": []}, listed)
+
+    assert list(to_toml(rows)) == ["", "[plugins.guard.hooks]", "tool-invoked = {}"]
+
+
+def test_null_is_refused_with_its_place() -> None:
+    rows = [Row("plugins.guard.config", {"a": [None]}, "applied")]
+
+    with pytest.raises(UsageError, match=r"plugins\.guard\.config\.a\[0\]: TOML cannot say null"):
+        list(to_toml(rows))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("timeout_ms = 5", "timeout_ms: expected 10 or more, got 5"),
+        ("timeout_ms = x", "expected TOML: Invalid value (at line 1"),
+        ("[types.a]\nschema = {type = 'thing'}", "types.a.schema: expected a JSON Schema"),
+        (
+            "[plugins.p.hooks.h]\nwhen = ['true', '1 +']",
+            "plugins.p.hooks.h.when[1]: does not compile",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_with_its_place(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "hookbus.toml"
+    file.write_text(text)
+
+    with pytest.raises(SettingsError) as error:
+        read_file(file)
+
+    assert f"{file}: {said}" in str(error.value)
