@@ -12,6 +12,7 @@ from hookbus import presence, subjects
 from hookbus.config.flatten import flatten
 from hookbus.config.settings import Settings
 from hookbus.errors import ControlError, HookbusError, NoResponders
+from hookbus.manifest.problems import shown
 from hookbus.models import Mode
 from hookbus.registry import Made, Registry, plugin_config, tell_config
 from hookbus.snapshot import Binding
@@ -23,6 +24,9 @@ POLL: Final = 0.02  # seconds between two questions to the dispatchers
 WINDOW: Final = 0.1  # seconds to collect answers
 REQUEST_TIMEOUT: Final = 5.0  # seconds, beside what the request itself may wait
 DEFAULT_WAIT_MS: Final = 5_000
+MAX_WAIT_MS: Final = 60_000  # nobody's question goes round for ever
+MAX_OVERRIDE_S: Final = 10 * 365 * 24 * 3_600
+LARGEST_INTEGER: Final = 2**53 - 1  # what every JSON library keeps exact
 
 
 class Control:
@@ -49,7 +53,7 @@ class Control:
             if handler is None:
                 known = ", ".join(self._operations)
                 raise ControlError(
-                    f"expected one of {known}, got {operation!r}", code="unknown_operation"
+                    f"expected one of {known}, got {shown(operation)}", code="unknown_operation"
                 )
             return encode_answer(await handler(principal, request))
         except ControlError as e:
@@ -90,9 +94,9 @@ class Control:
         plugin, mode = _name(request), request.get("mode")
         if mode is not None and mode not in get_args(Mode):
             expected = ", ".join(get_args(Mode))
-            raise _invalid("/mode", f"expected one of {expected} or null, got {mode!r}")
+            raise _invalid("/mode", f"expected one of {expected} or null, got {shown(mode)}")
         hook = _name(request, "hook") if request.get("hook") is not None else None
-        seconds = _integer(request, "for_s", 0) or None
+        seconds = _integer(request, "for_s", 0, MAX_OVERRIDE_S) or None
         made = await self._registry.set_mode(plugin, hook, mode, seconds, by=principal)
         return {"generation": made.generation}
 
@@ -123,7 +127,7 @@ class Control:
     async def _wait_generation(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
         """Return when every dispatcher that answers serves at least that generation (L03)."""
         wanted = _integer(request, "generation", 0)
-        timeout_ms = _integer(request, "timeout_ms", DEFAULT_WAIT_MS)
+        timeout_ms = _integer(request, "timeout_ms", DEFAULT_WAIT_MS, MAX_WAIT_MS)
         served: list[int] = []
         try:
             async with asyncio.timeout(timeout_ms / 1000):
@@ -142,7 +146,7 @@ class Control:
         answers = await presence.ask(
             self._transport, "STATS", subjects.DISPATCHER_SERVICE, window=WINDOW
         )
-        return [int(a["endpoints"][0]["data"]["generation"]) for a in answers if a.get("endpoints")]
+        return [generation for a in answers if (generation := _generation(a)) is not None]
 
 
 async def request(
@@ -220,16 +224,26 @@ def _request(body: bytes) -> dict[str, Any]:
 def _name(request: dict[str, Any], member: str = "plugin") -> str:
     name = request.get(member)
     if not isinstance(name, str) or not subjects.is_name(name):
-        raise _invalid(f"/{member}", f"expected a {member}'s name, got {name!r}")
+        raise _invalid(f"/{member}", f"expected a {member}'s name, got {shown(name)}")
     return name
 
 
-def _integer(request: dict[str, Any], member: str, default: int) -> int:
+def _generation(answer: dict[str, Any]) -> int | None:
+    """What a dispatcher serves; anybody may answer in its name, and in any shape."""
+    match answer.get("endpoints"):
+        case [{"data": {"generation": int(generation)}}, *_]:
+            return generation
+    return None
+
+
+def _integer(
+    request: dict[str, Any], member: str, default: int, most: int = LARGEST_INTEGER
+) -> int:
     value = request.get(member)
     if value is None:
         return default
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise _invalid(f"/{member}", f"expected an integer from 0, got {value!r}")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise _invalid(f"/{member}", f"expected an integer, 0 … {most}, got {shown(value)}")
     return value
 
 

@@ -170,6 +170,7 @@ class Remote:
         call_id, _, plugin = message.subject[len(self._prefix) :].partition(".")
         call = self._calls.get(call_id)
         if call is None:
+            self._forget_old(self._clock())
             self._counters.count(self._finished.get(call_id, "unmatched_reply"))
         elif plugin != call.expected.plugin:
             self._counters.count("spoofed_reply")
@@ -234,8 +235,12 @@ class Remote:
         del self._calls[call_id]
         self._finished[call_id] = further
         self._order.append((now + REMEMBERED_FOR, call_id))
-        while self._order[0][0] <= now or len(self._order) > REMEMBERED:
-            del self._finished[self._order.popleft()[1]]
+        self._forget_old(now)
+
+    def _forget_old(self, now: float) -> None:
+        order = self._order
+        while order and (order[0][0] <= now or len(order) > REMEMBERED):
+            del self._finished[order.popleft()[1]]
 
     def _arm(self, stage: _Stage) -> None:
         """Wake up when the next of the stage's calls runs out of time."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from random import Random
 from typing import Any
 
+from hookbus.models import HookEvent, Intercept
+from hookbus.plugin import Plugin
 from tests.flow.bus import Bus
 from tests.fuzz import hostile
 from tests.fuzz.inputs import Input, parts
@@ -13,7 +16,7 @@ from tests.fuzz.settings_trees import tree
 from tests.fuzz.target import Stranger, answer_of
 from tests.fuzz.watching import Finding, Watch
 
-NAMES = ("fuzz", "fuzz", "other", "keeper", *hostile.TOKENS)
+NAMES = (*("fuzz",) * 30, "other", "keeper", *hostile.TOKENS)
 CONDITIONS = (
     *("data.a == 1", "true", "1", "", "data.x.matches('(a+)+$')", "data.all(x, x > 1)", "nope"),
     *("event.nope == 1", "event.id == '1'", "has(data.a.b.c)", "//", "\0", "data" + ".a" * 500),
@@ -21,7 +24,10 @@ CONDITIONS = (
     *("1 / 0 == 1", "'" + "x" * 2_040 + "' == data", "x" * 2_049, "\U0001f600", "true ? 1 : 'a'"),
     *("data." + "x" * 1_000 + " == 1", "!" * 200 + "true", "timestamp(data) > timestamp('x')"),
 )
-OPERATIONS = ("list", "remove", "approve", "mode", "apply", "settings", "wait_generation", "nope", "A")
+OPERATIONS = (
+    *("list", "remove", "approve", "mode", "mode", "apply", "apply", "apply", "apply", "settings"),
+    *("wait_generation", "nope"),
+)
 STATES = ("bound", "pending", "refused", "gone")
 MAX_ANSWER = 1024 * 1024  # bytes: what a broker takes by default
 
@@ -36,9 +42,11 @@ class Announcements:
 
     @staticmethod
     def make(random: Random) -> dict[str, Any]:
-        members = hostile.disturbed(random, _announcement(random))
+        members = _announcement(random)
+        if random.random() < 0.3:
+            members = hostile.disturbed(random, members)
         body = hostile.damaged(random, hostile.written(members).encode("utf-8", "surrogatepass"))
-        token = random.choice(("fuzz", "fuzz", "fuzz", *NAMES))
+        token = random.choice(NAMES)
         return {"subject": f"hookbus.announce.{token}", "body": parts(body)}
 
     async def start(self) -> None:
@@ -71,8 +79,10 @@ class Control:
 
     @staticmethod
     def make(random: Random) -> dict[str, Any]:
-        operation = random.choice(OPERATIONS)
-        members = hostile.disturbed(random, _request(random, operation))
+        operation, members = random.choice(OPERATIONS), [('"v"', "1")]
+        members += _request(random, operation)
+        if random.random() < 0.3:
+            members = hostile.disturbed(random, members)
         body = hostile.damaged(random, hostile.written(members).encode("utf-8", "surrogatepass"))
         presence = hostile.written(hostile.disturbed(random, _presence(random)))
         return {
@@ -84,11 +94,8 @@ class Control:
     async def start(self) -> None:
         await self._bus.start(types={"thing": {}})
         self._stranger = Stranger(self._bus)
-        await self._stranger.answer("$SRV.>", lambda: self._presence)
-        hook = {"name": "hook", "type": "thing", "phase": "validate", "mode": "off"}
-        document = {"v": 1, "plugin": "fuzz", "version": "1.0.0", "instance": "1", "hooks": [hook]}
-        body = json.dumps(document).encode()
-        await self._stranger.ask("hookbus.announce.fuzz", body, None, "_INBOX.stranger.@")
+        await self._stranger.answer("$SRV.*.*", lambda: self._presence)
+        await self._bus.serve(_marking_plugin())
 
     async def feed(self, hostile_: Input) -> None:
         self._presence = hostile_.data("presence") if hostile_.get("presence") else b"{}"
@@ -116,24 +123,33 @@ async def check_alive(bus: Bus) -> None:
         Finding: They do not, or it cannot.
     """
     made = await bus.registry.start()
-    for _ in range(100):
-        if bus.dispatcher.ingress.generation >= made.generation:
-            break
-        await bus.until(lambda: True)
-    else:
-        raise Finding(f"generation {made.generation} is not served")
+    try:
+        async with asyncio.timeout(1):
+            await bus.until(lambda: bus.dispatcher.ingress.generation >= made.generation)
+    except TimeoutError:
+        raise Finding(f"generation {made.generation} is not served") from None
     stranger = Stranger(bus)
-    event = {"specversion": "1.0", "id": "1", "source": "/s", "type": "tool_invoked"}
-    body = json.dumps({**event, "data": {"name": "x", "args": {}}, "hbtimeoutms": 10}).encode()
-    answers = await stranger.ask("hookbus.emit.a.tool_invoked", body, None, "_INBOX.alive")
+    event = {"specversion": "1.0", "id": "1", "source": "/s", "type": "thing"}
+    body = json.dumps({**event, "data": {"a": 1}, "hbtimeoutms": 10}).encode()
+    answers = await stranger.ask("hookbus.emit.a.thing", body, None, "_INBOX.alive")
     await stranger.close()
     answer, _ = answer_of(answers)
     if answer.get("error", {}).get("code") == "unavailable":
         raise Finding(f"no event can be decided any more: {answer}")
 
 
+def _marking_plugin() -> Plugin:
+    plugin = Plugin("fuzz", version="1.0.0")
+
+    @plugin.hook("thing", phase="mutate", name="hook")
+    async def mark(event: HookEvent[Any]) -> Intercept:
+        return Intercept(data={"a": 1, "seen": True})
+
+    return plugin
+
+
 def _announcement(random: Random) -> hostile.Members:
-    name = random.choice(("fuzz", "fuzz", "fuzz", "fuzz", *NAMES))
+    name = random.choice(NAMES)
     hooks = [_hook(random) for _ in range(random.choice((1, 1, 1, 2, 4)))]
     if random.random() < 0.03:
         hooks = [_hook(random)] * random.choice((255, 256, 257, 3_000))
@@ -152,10 +168,11 @@ def _announcement(random: Random) -> hostile.Members:
 
 
 def _hook(random: Random) -> str:
-    name = random.choice(("hook", "h2", "h-3", *hostile.TOKENS))
+    name = random.choice((*(f"h{number}" for number in range(60)), *hostile.TOKENS))
+    type_ = random.choice(("thing",) * 9 + ("message_received", "a.*", ">", ">", "*", "a..b", "nope"))
     members = [
         ('"name"', json.dumps(name)),
-        ('"type"', json.dumps(random.choice(("thing", "thing", "message_received", "a.*", ">", "*", "a..b")))),
+        ('"type"', json.dumps(type_)),
         ('"phase"', random.choice(('"mutate"', '"validate"', '"validate"', '"observe"'))),
     ]
     pointers = json.dumps([hostile.pointer(random) for _ in range(2)])
@@ -182,19 +199,19 @@ def _hook(random: Random) -> str:
 
 
 def _request(random: Random, operation: str) -> hostile.Members:
-    members = [('"v"', "1")]
+    members: hostile.Members = []
     if operation in ("remove", "approve", "mode"):
         members.append(('"plugin"', json.dumps(random.choice(NAMES))))
     if operation == "mode":
-        members.append(('"mode"', random.choice(('"shadow"', '"off"', "null", '"none"'))))
-        members.append(('"hook"', random.choice(('"hook"', "null", '"x"', "1"))))
+        members.append(('"mode"', random.choice(('"shadow"', '"off"', "null", "null", '"none"'))))
+        members.append(('"hook"', random.choice(('"hook"', "null", "null", '"x"', "1"))))
         members.append(('"for_s"', random.choice(("1", "0", *hostile.NUMBERS))))
     elif operation == "wait_generation":
         members.append(('"generation"', random.choice(("1", "2", *hostile.NUMBERS))))
         members.append(('"timeout_ms"', random.choice(("100", "0", *hostile.NUMBERS))))
     elif operation == "apply":
         members.append(('"settings"', tree(random)))
-        members.append(('"dry_run"', random.choice(("true", "false"))))
+        members.append(('"dry_run"', random.choice(("true", "false", "false"))))
     return members
 
 

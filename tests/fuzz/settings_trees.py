@@ -26,7 +26,7 @@ SCHEMAS = (
 
 def tree(random: Random) -> str:
     """A settings tree as JSON text."""
-    members = [(f'"{name}"', _number(random)) for name in random.sample(TOP, random.choice((0, 0, 1, 2)))]
+    members = [(f'"{name}"', _number(random)) for name in random.sample(TOP, random.choice((0, 0, 0, 1)))]
     tables = {
         '"idempotency"': random.choice(WORDS),
         '"mode"': random.choice(('"development"', *WORDS)),
@@ -34,12 +34,12 @@ def tree(random: Random) -> str:
         '"breaker"': _table(random, ("failures", "open_ms", "max_open_ms")),
         '"patch"': _table(random, ("max_ops", "max_growth")),
         '"streams"': hostile.written([('"DECISIONS"', _stream(random))]),
-        '"types"': hostile.written([(_type_name(random), _type(random)) for _ in range(2)]),
-        '"plugins"': hostile.written([(_plugin_name(random), _plugin(random)) for _ in range(2)]),
+        '"plugins"': hostile.written([(_plugin_name(random), _plugin(random))]),
     }
-    for name in random.sample(sorted(tables), random.choice((0, 1, 1, 2, 3))):
+    for name in random.sample(sorted(tables), random.choice((0, 0, 0, 1, 2))):
         members.append((name, tables[name]))
-    return hostile.written(hostile.disturbed(random, members) if random.random() < 0.4 else members)
+    members.append(('"types"', hostile.written([(_type_name(random), _type(random))])))
+    return hostile.written(hostile.disturbed(random, members) if random.random() < 0.1 else members)
 
 
 def toml(random: Random) -> str:
@@ -73,7 +73,9 @@ def _toml(random: Random) -> str:
 
 
 def _number(random: Random) -> str:
-    return random.choice((*hostile.NUMBERS, "10", "1000", "1e308", '"64KiB"', "null"))
+    if random.random() < 0.5:
+        return random.choice(hostile.NUMBERS)
+    return random.choice(("10", "1000", "1e308", "9007199254740991", '"64KiB"', "null", "1.5"))
 
 
 def _table(random: Random, keys: tuple[str, ...]) -> str:
@@ -86,23 +88,28 @@ def _stream(random: Random) -> str:
 
 
 def _type_name(random: Random) -> str:
-    return json.dumps(random.choice(("thing", "message_received", "a.b.c", *hostile.TOKENS)))
+    return json.dumps(random.choice((*("thing",) * 20, "message_received", "a.b.c", *hostile.TOKENS)))
 
 
 def _plugin_name(random: Random) -> str:
-    return json.dumps(random.choice(("fuzz", "named", *hostile.TOKENS)))
+    return json.dumps(random.choice((*("fuzz",) * 20, "named", *hostile.TOKENS)))
 
 
 def _type(random: Random) -> str:
     members = {
-        '"schema"': random.choice((*SCHEMAS, *SCHEMAS, hostile.value(random), hostile.deep(random, "{}"))),
+        '"schema"': random.choice((*SCHEMAS, *SCHEMAS, hostile.value(random), _deep_schema(random))),
         '"timeout_ms"': _number(random),
         '"max_timeout_ms"': _number(random),
         '"max_rounds"': _number(random),
         '"conflict"': '"block"',
         '"secret"': json.dumps([hostile.pointer(random)]),
     }
-    return hostile.written([(name, members[name]) for name in random.sample(sorted(members), 2)])
+    return hostile.written([(name, members[name]) for name in random.sample(sorted(members), 1)])
+
+
+def _deep_schema(random: Random) -> str:
+    depth = random.choice(hostile.DEPTHS[:-1])
+    return '{"items":' * depth + random.choice(SCHEMAS) + "}" * depth
 
 
 def _plugin(random: Random) -> str:
@@ -112,4 +119,4 @@ def _plugin(random: Random) -> str:
         '"manifest"': hostile.string(random),
         '"hooks"': hostile.written([(_plugin_name(random), hostile.written(hook))]),
     }
-    return hostile.written([(name, members[name]) for name in random.sample(sorted(members), 2)])
+    return hostile.written([(name, members[name]) for name in random.sample(sorted(members), 1)])

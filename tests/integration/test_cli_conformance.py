@@ -183,18 +183,3 @@ def test_a_plugin_of_the_sdk_drains(bus: Bus, tmp_path: Path) -> None:
     points = {f["point"]: f["status"] for f in findings if f["point"].startswith("drain")}
     assert (done.returncode, code) == (0, 0)
     assert points == {"drain-goodbye": "pass", "drain-answers": "pass", "drain-gone": "pass"}
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (("--drain",), "--drain and --pid go together"),
-        (("--data", "{}"), "--data is for one hook; name it with --hook"),
-        (("--hook", "h", "--data", "{"), "--data: expected JSON"),
-    ],
-)
-def test_what_makes_no_sense_is_exit_code_2(words: tuple[str, ...], said: str) -> None:
-    done = hookbus("conformance", "plugin", "calm", *words)
-
-    assert (done.returncode, done.stdout) == (2, "")
-    assert said in done.stderr

@@ -229,7 +229,7 @@ class Deciding:
         elif (said := self.bus.cached(self.cache_key(hook), self.now)) is not None:
             turn.is_cached, turn.heard.said = True, said
             turn.notes = [{"kind": "cache_hit"}]
-        elif before(self.ends - self.now, SPENT):  # R7
+        elif self.ends == self.now or before(self.ends - self.now, SPENT):  # R7
             turn.heard.failure, turn.heard.is_shortened = "timeout", True
         elif not self.bus.breaker(hook).admits(self.now):  # R20
             turn.heard.failure = "breaker_open"
