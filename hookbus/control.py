@@ -12,6 +12,7 @@ from hookbus import presence, subjects
 from hookbus.config.flatten import flatten
 from hookbus.config.settings import Settings
 from hookbus.errors import ControlError, HookbusError, NoResponders
+from hookbus.manifest.fields import LARGEST_INTEGER
 from hookbus.manifest.problems import shown
 from hookbus.models import Mode
 from hookbus.registry import Made, Registry, plugin_config, tell_config
@@ -26,7 +27,6 @@ REQUEST_TIMEOUT: Final = 5.0  # seconds, beside what the request itself may wait
 DEFAULT_WAIT_MS: Final = 5_000
 MAX_WAIT_MS: Final = 60_000  # nobody's question goes round for ever
 MAX_OVERRIDE_S: Final = 10 * 365 * 24 * 3_600
-LARGEST_INTEGER: Final = 2**53 - 1  # what every JSON library keeps exact
 
 
 class Control:

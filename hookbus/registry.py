@@ -36,6 +36,7 @@ from hookbus.snapshot import Binding, ConfigDocument, decode_document, encode_do
 from hookbus.transport import Transport
 
 PRESENCE_WINDOW: Final = 0.15  # seconds to wait for who is there
+MAX_PROBLEMS: Final = 100  # that one answer names
 ATTEMPTS: Final = 20  # at a compare-and-set, against other registries
 
 log = logging.getLogger(__name__)
@@ -319,6 +320,9 @@ def _holds(entry: Entry, document: ConfigDocument) -> bool:
 
 
 def _refused(*problems: Problem) -> bytes:
+    more = len(problems) - MAX_PROBLEMS
+    if more > 0:  # the answer must fit into a message
+        problems = (*problems[:MAX_PROBLEMS], Problem("", f"and {more} more"))
     return _announce_answer("refused", 0, {}, problems)
 
 

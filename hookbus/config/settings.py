@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
 
+from hookbus.catalog import check_schema
 from hookbus.config.units import DAY, GIB, MIB, Duration, Size
 from hookbus.errors import Problem, SettingsError
 from hookbus.manifest.fields import MAX_BODY_BYTES, EventType, Name, Pointer, at_least, between
@@ -218,6 +219,9 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
         message = f"expected at most max_open_ms = {breaker.max_open_ms}, got {breaker.open_ms}"
         yield Problem("breaker.open_ms", message)
     for event_type, said in settings.types.items():
+        if said.json_schema is not None:
+            # a dispatcher could not load a generation with a schema that does not compile
+            yield from check_schema(dict(said.json_schema), join("types", event_type, "schema"))
         limit = said.max_timeout_ms or settings.max_timeout_ms
         yield from _not_above(join("types", event_type, "timeout_ms"), said.timeout_ms, limit)
 

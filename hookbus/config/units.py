@@ -42,7 +42,7 @@ def _bytes(value: Any) -> Any:
     return int(match[1]) * _BYTES[match[2]]
 
 
-#: seconds
-Duration = Annotated[float, at_least(1), BeforeValidator(_seconds)]
+#: seconds; JetStream counts nanoseconds in 64 bits
+Duration = Annotated[float, at_least(1, most=9_000_000_000), BeforeValidator(_seconds)]
 #: bytes
 Size = Annotated[int, at_least(1), BeforeValidator(_bytes)]

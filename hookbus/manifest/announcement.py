@@ -55,6 +55,14 @@ class Announcement(BaseModel):
             raise ValueError(f"expected another plugin's name, got {value!r} itself")
         return value
 
+    @field_validator("hooks", mode="before")
+    @classmethod
+    def _check_count(cls, raw: object) -> object:
+        # before any of them is looked at: a message has room for a hundred thousand
+        if isinstance(raw, list | tuple) and len(raw) > MAX_HOOKS:
+            raise ValueError(f"expected at most {MAX_HOOKS} hooks, got {len(raw)}")
+        return raw
+
     @field_validator("hooks")
     @classmethod
     def _check_hooks(
@@ -63,8 +71,6 @@ class Announcement(BaseModel):
         # a goodbye that could not be read is refused already, and might have been one
         if not hooks and not info.data.get("goodbye", True):
             raise ValueError("expected at least one hook, or goodbye: true")
-        if len(hooks) > MAX_HOOKS:
-            raise ValueError(f"expected at most {MAX_HOOKS} hooks, got {len(hooks)}")
         names = Counter(hook.name for hook in hooks)
         if repeated := sorted(name for name, count in names.items() if count > 1):
             raise ValueError(

@@ -20,6 +20,8 @@ from hookbus.subjects import (
 
 #: bytes; our own servers take 8 MiB in one message, 64 KiB are kept for what surrounds a payload
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024 - 64 * 1024
+#: what every JSON library and every double keeps exact
+LARGEST_INTEGER: Final = 2**53 - 1
 
 _POINTER: Final = re.compile(r"(?:/(?:[^~/]|~[01])*)*")
 
@@ -29,19 +31,21 @@ def between(low: int, high: int) -> AfterValidator:
 
     def check(value: float) -> float:
         if not low <= value <= high:
-            raise ValueError(f"expected {low} … {high}, got {value!r}")
+            raise ValueError(f"expected {low} … {high}, got {shown(value)}")
         return value
 
     return AfterValidator(check)
 
 
-def at_least(low: int) -> AfterValidator:
-    """Check that a number is not below *low*."""
+def at_least(low: int, most: int = LARGEST_INTEGER) -> AfterValidator:
+    """Check that a number is not below *low*, nor so large that arithmetic would go wrong."""
 
     def check(value: float) -> float:
-        # the comparison is turned round so that nan fails it too
+        # the comparisons are turned round so that nan fails them too
         if not value >= low:
-            raise ValueError(f"expected {low} or more, got {value!r}")
+            raise ValueError(f"expected {low} or more, got {shown(value)}")
+        if not value <= most:
+            raise ValueError(f"expected at most {most}, got {shown(value)}")
         return value
 
     return AfterValidator(check)

@@ -75,7 +75,10 @@ def join(at: str, *path: str | int) -> str:
 
 def shown(value: object) -> str:
     """Write a value for a message, cut when it is long or deep."""
-    text = _SHORT.repr(value)
+    try:
+        text = _SHORT.repr(value)
+    except ValueError:  # Python writes no integer of more than 4,300 digits; TOML has 0xfff…
+        return "an integer of thousands of digits"
     return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
 
 

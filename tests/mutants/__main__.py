@@ -32,8 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         mutants, problems = _mutants(asked, directory)
         report = Report(problems)
         court = Court(directory, jobs=asked.jobs, is_beyond=asked.beyond)
-        needs_all = any(not mutant.killers for mutant in mutants)
-        report.failing = court.measure() if needs_all else {}
+        is_whole = asked.sample is None and not asked.rules
+        if is_whole:
+            report.failing = court.measure()
         for verdict in court.try_all(mutants):
             report.add(verdict)
             if asked.verbose:
@@ -49,8 +50,8 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("--rules", action="store_true", help="only the hand-made ones")
     parser.add_argument("--automatic", action="store_true", help="only those of the syntax tree")
-    parser.add_argument("--module", action="append", default=[], metavar="NAME", help="part of a path")
-    parser.add_argument("--only", action="append", default=[], metavar="TEXT", help="part of a name")
+    for part, of in (("--module", "part of a path"), ("--only", "part of a name")):
+        parser.add_argument(part, action="append", default=[], metavar="TEXT", help=of)
     parser.add_argument("--sample", type=int, metavar="N", help="so many automatic ones")
     parser.add_argument("--seed", type=int, default=1, help="which ones")
     parser.add_argument("--jobs", type=int, default=1, help="at once")

@@ -24,6 +24,12 @@ _SWAPS: Final[dict[type[ast.cmpop], tuple[str, tuple[str, ...]]]] = {
     ast.In: ("in", ("not in",)),
     ast.NotIn: ("not in", ("in",)),
 }
+_SIGNS: Final[dict[type[ast.operator], tuple[str, str]]] = {
+    ast.Add: ("+", "-"),
+    ast.Sub: ("-", "+"),
+    ast.Mult: ("*", "/"),
+    ast.Div: ("/", "*"),
+}
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 _WORDS: Final = 60  # characters of a piece of code in a name
 
@@ -85,13 +91,13 @@ class _Finder:
         for default in (*function.args.defaults, *function.args.kw_defaults):
             if default is not None:
                 yield from self._expression(default)
-        bound = {argument.arg for argument in ast.walk(function.args) if isinstance(argument, ast.arg)}
+        bound = {node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)}
         for statement in _own_statements(function.body):
             if _is_left_alone(statement):
                 continue
             if _is_deletable(statement, bound, function.name):
                 yield self._edit(statement, "pass")
-            bound |= {n.id for n in ast.walk(statement) if _is_store(n) and isinstance(n, ast.Name)}
+            bound |= _bound_by(statement)
             if isinstance(statement, ast.Return) and _may_be_none(statement, function):
                 yield self._edit(statement, "return None")
 
@@ -153,14 +159,12 @@ class _Finder:
             yield self._between(left, right, word, swap)
 
     def _arithmetic(self, node: ast.BinOp) -> Iterator[_Edit]:
-        signs = {ast.Add: ("+", "-"), ast.Sub: ("-", "+"), ast.Mult: ("*", "/"), ast.Div: ("/", "*")}
-        if type(node.op) in signs and not _is_text(node.left) and not _is_text(node.right):
-            yield self._between(node.left, node.right, *signs[type(node.op)])
+        if type(node.op) in _SIGNS and not _is_text(node.left) and not _is_text(node.right):
+            yield self._between(node.left, node.right, *_SIGNS[type(node.op)])
 
     def _aug_assign(self, node: ast.AugAssign) -> Iterator[_Edit]:
-        signs = {ast.Add: ("+=", "-="), ast.Sub: ("-=", "+=")}
-        if type(node.op) in signs:
-            yield self._between(node.target, node.value, *signs[type(node.op)])
+        if type(node.op) in _SIGNS:
+            yield self._between(node.target, node.value, *_SIGNS[type(node.op)])
 
     def _constant(self, node: ast.Constant) -> Iterator[_Edit]:
         value = node.value
@@ -243,17 +247,26 @@ def _is_deletable(statement: ast.stmt, bound: set[str], function: str) -> bool:
     if isinstance(statement, ast.AugAssign):
         return True
     if isinstance(statement, ast.Assign):
-        names = {n.id for n in ast.walk(statement) if _is_store(n) and isinstance(n, ast.Name)}
+        names = _bound_by(statement)
         return names <= bound and (bool(names) or function != "__init__")
     return False
 
 
+def _bound_by(statement: ast.stmt) -> set[str]:
+    """The names that a statement binds by itself, without those in its blocks."""
+    pending: list[ast.AST] = [statement]
+    names = set()
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        pending.extend(n for n in ast.iter_child_nodes(node) if not isinstance(n, ast.stmt))
+    return names
+
+
 def _yields(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Yield | ast.YieldFrom)
-
-
-def _is_store(node: ast.AST) -> bool:
-    return isinstance(getattr(node, "ctx", None), ast.Store)
+    value = statement.value if isinstance(statement, ast.Expr) else None
+    return isinstance(value, ast.Yield | ast.YieldFrom)
 
 
 def _is_text(node: ast.expr) -> bool:

@@ -21,7 +21,14 @@ import pytest
 
 #: Beyond table and model: tests of the same modules, of which what runs in memory.
 BEYOND: Final = ("tests/flow", "tests/unit")
+#: Some plugins of pytest are loaded before it could rewrite their asserts.
+_OPTIONS: Final = (
+    *("-x", "-q", "-p", "no:cacheprovider"),
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
+)
 _BEYOND_UNITS: Final = ("test_patches", "test_wire", "test_verdict_bytes")
+
+NOT_RUN: Final = "not run"  # what a check returns that could not even begin
 
 Check = Callable[[], str]  # returns why it failed, or ""
 
@@ -110,8 +117,10 @@ def _run_pytest(what: list[str]) -> str:
     first = _First()
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-        code = pytest.main([*what, "-x", "-q", "-p", "no:cacheprovider"], plugins=[first])
-    return first.failed or ("" if code == 0 else f"pytest ended with {code}: {out.getvalue()[-300:]}")
+        code = pytest.main([*what, *_OPTIONS], plugins=[first])
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        return f"{NOT_RUN}: pytest ended with {code}: {out.getvalue()[-300:]}"
+    return first.failed
 
 
 def forget_the_package() -> None:

@@ -45,7 +45,9 @@ class Report:
     @property
     def missed(self) -> list[str]:
         """Tests that a patch names as its killers, and that did not fail."""
-        return [f"{name} does not kill {v.mutant.name}" for v in self._verdicts for name in v.missed]
+        return [
+            f"{name} does not kill {v.mutant.name}" for v in self._verdicts for name in v.missed
+        ]
 
     @property
     def plain_rate(self) -> float:
@@ -132,7 +134,7 @@ def accepted_survivors(path: Path = SURVIVORS) -> dict[str, str]:
     Raises:
         ValueError: An entry has no reason, or a kind that nobody knows.
     """
-    accepted = {}
+    accepted: dict[str, str] = {}
     for entry in tomllib.loads(path.read_text()).get("survivor", ()):
         if entry["kind"] not in KINDS or not entry["reason"].strip():
             raise ValueError(f"{entry}: expected a kind of {KINDS} and a reason")

@@ -21,7 +21,7 @@ class DoesNotApply(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Hunk:
+class Hunk:
     path: str
     lines: tuple[str, ...]  # each with its sign, as in the patch
 
@@ -44,14 +44,14 @@ def _mutant(file: Path, read: Callable[[str], str]) -> Mutant:
     text = file.read_text()
     head = text.splitlines()[:2]
     if not _TITLE.fullmatch(head[0]) or not head[0].startswith(f"# {_rule_of(file)}:"):
-        raise DoesNotApply(f"expected a first line such as '# {_rule_of(file)}: …', got {head[0]!r}")
+        raise DoesNotApply(f"expected the first line '# {_rule_of(file)}: …', got {head[0]!r}")
     if not head[1].startswith(_KILLERS):
-        raise DoesNotApply(f"expected a second line such as '{_KILLERS}table:A01', got {head[1]!r}")
+        raise DoesNotApply(f"expected the second line '{_KILLERS}…', got {head[1]!r}")
     before: dict[str, str] = {}
     after: dict[str, str] = {}
-    for hunk in _hunks(text):
+    for hunk in hunks_of(text):
         before.setdefault(hunk.path, read(hunk.path))
-        after[hunk.path] = _applied(after.get(hunk.path, before[hunk.path]), hunk)
+        after[hunk.path] = applied(after.get(hunk.path, before[hunk.path]), hunk)
     killers = tuple(head[1].removeprefix(_KILLERS).split(", "))
     return mutant_of(file.stem, before, after, killers)
 
@@ -61,11 +61,12 @@ def _rule_of(file: Path) -> str:
     return f"R{int(file.name[1:3])}"
 
 
-def _hunks(text: str) -> Iterator[_Hunk]:
-    path, lines = "", []
+def hunks_of(text: str) -> Iterator[Hunk]:
+    path = ""
+    lines: list[str] = []
     for line in [*text.splitlines(), "@@"]:
         if line.startswith(("@@", "--- ")) and lines:
-            yield _Hunk(path, tuple(lines))
+            yield Hunk(path, tuple(lines))
             lines = []
         if line.startswith("+++ b/"):
             path = line.removeprefix("+++ b/")
@@ -73,7 +74,7 @@ def _hunks(text: str) -> Iterator[_Hunk]:
             lines.append(line or " ")
 
 
-def _applied(source: str, hunk: _Hunk) -> str:
+def applied(source: str, hunk: Hunk) -> str:
     """Find the one place of a hunk, if need be without its outermost context, and change it."""
     lines = hunk.lines
     while True:

@@ -1,0 +1,32 @@
+"""What only some mutant would get wrong, and neither table nor model can see."""
+
+from __future__ import annotations
+
+import msgspec
+
+from hookbus import subjects
+from tests.flow.bus import HI, Bus
+from tests.flow.scripted import Scripted, says
+
+EVENT = {
+    "specversion": "1.0",
+    "id": "1",
+    "source": "/test",
+    "type": "message_received",
+    "data": HI,
+}
+
+
+async def test_a_block_is_sent_without_the_change_before_it(bus: Bus) -> None:
+    await bus.start(
+        Scripted("a", says("intercept", merge={"text": "bye"}), phase="mutate", priority=10),
+        Scripted("b", says("block", reason="no"), phase="mutate", priority=20),
+    )
+
+    reply = await bus.send(msgspec.json.encode(EVENT))
+    [(_, record)] = await bus.stored(subjects.DECISIONS_STREAM)
+
+    decision = msgspec.json.decode(reply.data)
+    assert decision["outcome"] == "block"
+    assert "data" not in decision
+    assert "data" not in record
