@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from cel_expr_python import cel
@@ -17,6 +17,7 @@ from hookbus.errors import HookbusError
 
 MAX_LENGTH: Final = 2_048  # bytes of one expression
 MAX_CONDITIONS: Final = 16  # of one hook
+MAX_TEXT: Final = 64 * 1024  # characters in all hooks of one plugin; each takes up to 5 µs to compile
 
 EVENT_ATTRIBUTES: Final = frozenset(
     ("id", "source", "type", "subject", "time", "principal", "dry_run")
@@ -96,6 +97,7 @@ def _environment() -> Any:
     return cel.NewEnv(variables={"event": event, "data": cel.Type.DYN})
 
 
+@lru_cache(maxsize=4_096)  # a new generation holds mostly the conditions of the last one
 def _compile(source: str) -> Any:
     if len(source.encode()) > MAX_LENGTH:
         raise InvalidCondition(f"expected at most {MAX_LENGTH} bytes, got {len(source.encode())}")

@@ -96,7 +96,11 @@ class Control:
             expected = ", ".join(get_args(Mode))
             raise _invalid("/mode", f"expected one of {expected} or null, got {shown(mode)}")
         hook = _name(request, "hook") if request.get("hook") is not None else None
-        seconds = _integer(request, "for_s", 0, MAX_OVERRIDE_S) or None
+        seconds = None
+        if request.get("for_s") is not None:
+            seconds = _integer(request, "for_s", 1, MAX_OVERRIDE_S)
+            if seconds == 0:
+                raise _invalid("/for_s", "expected an integer from 1, got 0; null has no end")
         made = await self._registry.set_mode(plugin, hook, mode, seconds, by=principal)
         return {"generation": made.generation}
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from hookbus.catalog import BUILT_IN, TypeSettings
-from hookbus.conditions import MAX_CONDITIONS, check_condition
+from hookbus.conditions import MAX_CONDITIONS, MAX_TEXT, check_condition
 from hookbus.config.settings import Settings
 from hookbus.errors import Problem
 from hookbus.manifest.announcement import Announcement
@@ -125,11 +125,16 @@ def _bind_plugin(
 ) -> tuple[list[Binding], tuple[Problem, ...]]:
     bindings: list[Binding] = []
     problems: list[Problem] = []
+    room = MAX_TEXT
     for hook in hooks:
         options = parse_hook(hook.said, hook.at)
         if isinstance(options, tuple):
             problems.extend(options)
             continue
+        room -= sum(map(len, options.when))
+        if room < 0:  # not compiled either: thousands of them would hold up every dispatcher
+            message = f"expected at most {MAX_TEXT} characters of conditions in one plugin"
+            return [], (Problem(f"{hook.at}.when", message),)
         problems.extend(_condition_problems(options, hook.at))
         problems.extend(_type_problems(options, hook.at, known))
         origin = "settings" if hook.is_named else "announcement"

@@ -42,7 +42,7 @@ def emit(
         bool, typer.Option("--dry-run", help="Ask, but let nothing in the world change.")
     ] = False,
     url: Annotated[
-        str | None, typer.Option(help="The broker.  [default: HOOKBUS_NATS_URL]")
+        str | None, typer.Option(help="The broker; default HOOKBUS_NATS_URL.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the decision as JSON.")] = False,
 ) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from hookbus.catalog import check_schema
 from hookbus.cli.errors import UsageError
 from hookbus.conditions import check_condition
 from hookbus.config.flatten import Row
@@ -94,10 +93,7 @@ def read_file(file: Path) -> Settings:
 
 
 def _problems(settings: Settings) -> Iterator[Problem]:
-    """Find what only a compiler sees: JSON Schemas and conditions."""
-    for event_type, said in settings.types.items():
-        if said.json_schema is not None:
-            yield from check_schema(dict(said.json_schema), join("types", event_type, "schema"))
+    """Find conditions that do not compile: the registry would find them when it binds."""
     for plugin, about in settings.plugins.items():
         for hook, overlay in about.hooks.items():
             for index, source in enumerate(overlay.when):

@@ -31,10 +31,10 @@ def up(
         int, typer.Option(metavar="N", help="Port of NATS; 0: free ones, for HTTP too.")
     ] = DEFAULT_NATS_PORT,
     http_port: Annotated[
-        int | None, typer.Option(metavar="N", help="Port of /healthz and /readyz.  [default: 8080]")
+        int | None, typer.Option(metavar="N", help="Port of /healthz and /readyz; default 8080.")
     ] = None,
     settings: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Settings.  [default: ./hookbus.toml]")
+        Path | None, typer.Option(metavar="FILE", help="Settings; default ./hookbus.toml.")
     ] = None,
     plugins: Annotated[
         list[Path] | None, typer.Option(metavar="DIR", help="Run these plugins too.")

@@ -44,7 +44,9 @@ def _rows(section: BaseModel, at: str) -> Iterator[tuple[str, Any, bool]]:
             yield from _rows(value, key)
         elif _is_named_sections(value):
             for part, inner in value.items():
-                yield from _rows(inner, join(key, part))
+                rows = list(_rows(inner, join(key, part)))
+                # a section that says nothing is said all the same: an empty hook table binds
+                yield from rows or [(join(key, part), {}, True)]
         elif name in written or value not in (None, {}):
             yield key, value, name in written
 

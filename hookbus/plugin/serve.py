@@ -15,6 +15,7 @@ from hookbus.emitter import Emitter
 from hookbus.errors import TransportError
 from hookbus.loop import clock_of
 from hookbus.manifest.announcement import Announcement, encode_announcement
+from hookbus.manifest.hook import MAX_TIMEOUT_MS
 from hookbus.plugin.declare import Hook, Plugin
 from hookbus.plugin.handle import HandlerFailed, Handling
 from hookbus.presence import Endpoint, Presence, Service
@@ -153,7 +154,9 @@ class PluginServer:
         except NOT_JSON as e:
             log.warning("malformed_call hook=%s: %s", name, e)
             return
-        time_left = call.timeout_ms / 1000 - (self._clock() - arrived)
+        # no call may take longer; and an integer can be too large for a float
+        timeout_ms = min(call.timeout_ms, MAX_TIMEOUT_MS)
+        time_left = timeout_ms / 1000 - (self._clock() - arrived)
         body = await self._handling.answer(hook, call, time_left)
         self._endpoints[name].done(self._clock() - arrived, "" if body else "timed out")
         if body is None:
@@ -264,6 +267,6 @@ def again(reply: str) -> bytes:
     """
     tokens = reply.split(".")
     delivered = tokens[6] if len(tokens) >= 11 else tokens[4] if len(tokens) > 4 else "1"
-    count = int(delivered) if delivered.isdecimal() else 1
+    count = int(delivered[:9]) if delivered.isdecimal() else 1
     seconds = OBSERVER_BACK_OFF[min(count, len(OBSERVER_BACK_OFF)) - 1]
     return b'-NAK {"delay":%d}' % int(seconds * 1e9)

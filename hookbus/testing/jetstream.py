@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -148,9 +149,11 @@ class JetStream:
             self._deliver_due(consumer)
 
     def _on_acknowledgement(self, message: Message) -> None:
-        stream, name, _, sequence_token, *_ = message.subject.split(".")[2:]
-        consumer = self.consumers.get((stream, name))
-        sequence = int(sequence_token)
+        tokens = message.subject.split(".")[2:]
+        if len(tokens) < 4 or not re.fullmatch("[0-9]{1,18}", tokens[3]):
+            return  # as the server does with what is no acknowledgement
+        consumer = self.consumers.get((tokens[0], tokens[1]))
+        sequence = int(tokens[3])
         if consumer is None or sequence not in consumer.timers:
             return
         word, _, detail = message.data.decode(errors="replace").partition(" ")

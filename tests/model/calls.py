@@ -70,7 +70,7 @@ class Allowance:
 def allowance(remaining: Time, hook: Hook, reserve: int, stages_left: int) -> Allowance:
     """R6, with *reserve* in milliseconds."""
     cap = remaining - reserve * MS
-    if before(cap, hook.min_ms * MS):
+    if stages_left > 1 and before(cap, hook.min_ms * MS):  # the last stage has all in any case
         cap = remaining / stages_left
     own = Fraction(hook.timeout_ms * MS)
     is_shortened = before(cap, own)

@@ -13,7 +13,7 @@ from tests.model import hookbus_side
 from tests.model.calls import Tie
 from tests.model.model import Bus
 from tests.model.strategies import buses, events, examples, sequences
-from tests.model.values import Event, Settings
+from tests.model.values import Event, Fails, Hook, Says, Settings, Step
 
 
 def _by_the_model(settings: Settings, emits: Sequence[tuple[Event, int]]) -> list[dict[str, Any]]:
@@ -54,3 +54,17 @@ def test_events_one_after_another_are_decided_as_the_rules_say(
     found = hookbus_side.decisions(settings, emits)
 
     assert [_bytes(each) for each in found] == [_bytes(each) for each in expected]
+
+
+def test_a_plugin_asked_again_leaves_the_validate_phase_its_time() -> None:
+    forgetful = (Step(Says()), Step(Fails("silence")))
+    again = Hook("a", "a", "mutate", forgetful, on_failure="open", reinvoke="if_needed")
+    changes = Hook("b", "b", "mutate", (Step(Says("intercept", ("merge", {"n": 1}))),))
+    settings = Settings((again, changes, Hook("v", "v", "validate")))
+    event = Event("e", {}, timeout_ms=211)
+
+    expected = _by_the_model(settings, [(event, 0)])
+    found = hookbus_side.decisions(settings, [(event, 0)])
+
+    assert _bytes(found[0]) == _bytes(expected[0])
+    assert found[0]["outcome"] == "intercept"

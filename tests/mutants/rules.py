@@ -75,16 +75,27 @@ def hunks_of(text: str) -> Iterator[Hunk]:
 
 
 def applied(source: str, hunk: Hunk) -> str:
-    """Find the one place of a hunk, if need be without its outermost context, and change it."""
-    lines = hunk.lines
-    while True:
+    """Find the one place of a hunk, if need be without its outer lines of context, and change it.
+
+    Raises:
+        DoesNotApply: There is no such place, or more than one.
+    """
+    problem = ""
+    for lines in _with_less_context(hunk.lines):
         old = "".join(f"{line[1:]}\n" for line in lines if line[0] in " -")
         new = "".join(f"{line[1:]}\n" for line in lines if line[0] in " +")
         places = f"\n{source}".count(f"\n{old}")
         if places == 1:
             return f"\n{source}".replace(f"\n{old}", f"\n{new}")[1:]
-        if places > 1:
-            raise DoesNotApply(f"{hunk.path} has {places} places like {old!r}")
-        if lines[0][0] != " " and lines[-1][0] != " ":
-            raise DoesNotApply(f"{hunk.path} no longer has {old!r}")
-        lines = lines[lines[0][0] == " " : len(lines) - (lines[-1][0] == " ")]
+        found = f"{places} places like" if places else "no longer"
+        problem = problem or f"{hunk.path} has {found} {old!r}"
+    raise DoesNotApply(problem)
+
+
+def _with_less_context(lines: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield the lines of a hunk, then without its first, its last, both, and so on."""
+    above = next(n for n, line in enumerate(lines) if line[0] != " ")
+    below = next(n for n, line in enumerate(reversed(lines)) if line[0] != " ")
+    for dropped in range(above + below + 1):
+        for top in range(max(0, dropped - below), min(above, dropped) + 1):
+            yield lines[top : len(lines) - (dropped - top)]

@@ -50,15 +50,15 @@ def test_a_patch_applies_though_lines_around_it_changed() -> None:
 def test_a_patch_whose_place_is_gone_does_not_apply() -> None:
     [hunk] = hunks_of(PATCH)
 
-    with pytest.raises(DoesNotApply, match="no longer has"):
+    with pytest.raises(DoesNotApply, match="no longer"):
         applied(SOURCE.replace("<", "<="), hunk)
 
 
 def test_a_patch_that_fits_two_places_does_not_apply() -> None:
-    [hunk] = hunks_of(PATCH.replace("         return 1\n", ""))
+    [hunk] = hunks_of(PATCH)
 
     with pytest.raises(DoesNotApply, match="2 places"):
-        applied(SOURCE.replace("def f(a, b)", "def f(b, a)"), hunk)
+        applied(SOURCE * 2, hunk)
 
 
 def test_an_automatic_mutant_changes_one_thing_and_keeps_its_name_when_code_moves() -> None:

@@ -86,6 +86,7 @@ class Court:
                     self._seconds[name] = float(text)
                 elif word == "failed":
                     failing[name] = text
+        os.close(trial.pipe)
         for name in failing:
             self._seconds.pop(name, None)
         return failing
@@ -101,7 +102,9 @@ class Court:
                 return
             for key, _ in running.select(timeout=1.0):
                 if self._is_over(key.data):
+                    # first: a fork that is open elsewhere keeps a closed pipe in the selector
                     running.unregister(key.data.pipe)
+                    os.close(key.data.pipe)
                     yield self._judge(key.data)
             for key in list(running.get_map().values()):
                 key.data.stop_if_silent()
@@ -156,7 +159,6 @@ class _Trial:
         found = os.read(self.pipe, 65_536)
         self._spoke = time.monotonic()
         if not found:
-            os.close(self.pipe)
             _, self._status = os.waitpid(self._pid, 0)
             return None
         *lines, self._rest = (self._rest + found).split(b"\n")
