@@ -17,7 +17,8 @@ from hookbus.errors import HookbusError
 
 MAX_LENGTH: Final = 2_048  # bytes of one expression
 MAX_CONDITIONS: Final = 16  # of one hook
-MAX_TEXT: Final = 64 * 1024  # characters in all hooks of one plugin; each takes up to 5 µs to compile
+#: Characters in all hooks of one plugin; each takes up to 5 µs to compile.
+MAX_TEXT: Final = 64 * 1024
 
 EVENT_ATTRIBUTES: Final = frozenset(
     ("id", "source", "type", "subject", "time", "principal", "dry_run")

@@ -169,9 +169,8 @@ def main() -> None:
     options = parser.parse_args()
     started = time.time()
     everything: dict[str, Any] = {}
-    print(
-        f"hookbus bench: {options.rounds} rounds, {platform.python_version()}, {os.cpu_count()} cores"
-    )
+    machine = f"Python {platform.python_version()}, {os.cpu_count()} cores"
+    print(f"hookbus bench: {options.rounds} rounds, {machine}")
     for name in options.only or SCENARIOS:
         everything[name] = run_scenario(name, options.rounds, options.events)
         print_table(name, everything[name])

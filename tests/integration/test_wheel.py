@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import venv
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ MINUTES = 60.0
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an environment that has the wheel with its extra 'cli', and nothing else."""
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder)]
@@ -32,7 +31,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     if done.returncode != 0 and os.environ.get("CI") != "true":
         pytest.skip(f"the wheel's requirements cannot be had: {done.stderr[-500:]}")
     assert done.returncode == 0, done.stderr
-    yield folder / "env"
+    return folder / "env"
 
 
 def test_the_demo_plays_from_the_wheel(installed: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import contextlib
 import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -34,11 +34,16 @@ Check = Callable[[], str]  # returns why it failed, or ""
 
 
 def killers(names: Sequence[str] = ()) -> dict[str, Check]:
-    """Return the table's cases and the model's properties, and of others those in *names*.
+    """Return the killers of *names*, or the table's cases and the model's properties.
 
     ``table:C06``, ``model:test_events_…``, ``pytest:tests/flow/test_flow_x.py::test_y[memory]``
     """
-    found = {**dict(_of_the_table()), **dict(_of_the_model())}
+    kinds = {name.partition(":")[0] for name in names} or {"table", "model"}
+    found: dict[str, Check] = {}
+    if "table" in kinds:
+        found |= _of_the_table()
+    if "model" in kinds:
+        found |= _of_the_model()
     found |= {name: partial(_run_pytest, [name[7:]]) for name in names if name[:7] == "pytest:"}
     return found
 
@@ -50,9 +55,16 @@ def run_beyond() -> str:
 
 def _of_the_table() -> Iterator[tuple[str, Check]]:
     running = import_module("tests.conformance.running")
-    for case in import_module("tests.conformance.table").load_cases():
+    for case in _cases():
         if not case.is_elsewhere:
             yield f"table:{case.id}", partial(_play, running, case)
+
+
+@cache
+def _cases() -> tuple[Any, ...]:
+    """Read once, before any fork: the table does not depend on the package."""
+    cases: tuple[Any, ...] = import_module("tests.conformance.table").load_cases()
+    return cases
 
 
 def _play(running: ModuleType, case: Any) -> str:
