@@ -14,6 +14,7 @@ from hookbus.dispatch.payload import Change, Payload
 from hookbus.models import Cause, Decision, EventRef, OtherBlock, Outcome, PluginRecord
 from hookbus.snapshot import Binding
 from hookbus.wire.event import Inbound, trace_of
+from hookbus.wire.limits import MAX_WARNING, cut
 from hookbus.wire.verdict import Answer
 
 
@@ -129,7 +130,8 @@ class Ledger:
             self.warnings.append(attributed(objection))
         elif asked.change is not None and asked.change.pointers:
             pointers = ", ".join(asked.change.pointers)
-            self.warnings.append(f"{asked.binding.plugin}: would change {pointers}")
+            warning = f"{asked.binding.plugin}: would change {pointers}"
+            self.warnings.append(cut(warning, MAX_WARNING))
         else:
             return "cached" if asked.is_cached else "enforced"
         return "warned"

@@ -14,7 +14,7 @@ from faststream.nats.subscriber.usecases.core_subscriber import CoreSubscriber
 
 from hookbus import subjects
 from hookbus.errors import HookbusError, RequestTimeout
-from hookbus.nats_client import to_transport_error
+from hookbus.nats_client import NatsClient, to_transport_error
 from hookbus.transport import Transport
 
 START_TIMEOUT: Final = 5.0  # seconds; the broker was there a moment ago
@@ -38,7 +38,7 @@ class Rpc:
     def __init__(self, url: str, principal: str, replies: Transport) -> None:
         """Prepare; the answers leave over *replies*."""
         self._replies = replies
-        self._broker = NatsBroker(
+        self._broker = _Broker(
             [server.strip() for server in url.split(",")],
             name=f"hookbus-{principal}-requests",
             inbox_prefix=subjects.inbox(principal),
@@ -120,6 +120,16 @@ class Rpc:
             log.warning("request_not_answered subject=%s: %s", subject, e)
         except Exception:
             log.exception("request_failed subject=%s", subject)
+
+
+class _Broker(NatsBroker):
+    """FastStream's broker over our client: nats-py's own goes deaf at the first bad header."""
+
+    async def _connect(self) -> NatsClient:
+        client = NatsClient()
+        await client.connect(**self._connection_kwargs)
+        self.config.connect(client)
+        return client
 
 
 async def _drain(subscriber: CoreSubscriber) -> None:

@@ -30,3 +30,33 @@ async def test_a_block_is_sent_without_the_change_before_it(bus: Bus) -> None:
     assert decision["outcome"] == "block"
     assert "data" not in decision
     assert "data" not in record
+
+
+async def test_a_record_says_how_long_was_waited_for_whom(bus: Bus) -> None:
+    await bus.start(
+        Scripted("a", says("continue").at(0.06)),
+        Scripted("b", when=["data.text == 'bye'"]),
+    )
+
+    decision = await bus.emit()
+
+    asked, skipped = decision.records
+    assert asked.ms / 1000 == bus.about(0.06)
+    assert skipped.ms == 0
+
+
+async def test_a_dispatcher_tells_which_breakers_are_not_closed(bus: Bus) -> None:
+    await bus.start(
+        Scripted("a", says("error")),
+        Scripted("b"),
+        Scripted("c", says("error"), mode="warn"),
+        Scripted("d", says("error")),
+        breaker={"failures": 2},
+    )
+
+    await bus.emit()
+    await bus.emit()
+    [stats] = await bus.ask("STATS", "hookbus-dispatcher")
+
+    states = {"a/enforce": "open", "c/warn": "open", "d/enforce": "open"}
+    assert stats["endpoints"][0]["data"]["breakers"] == states

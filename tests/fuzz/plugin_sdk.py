@@ -73,7 +73,7 @@ class PluginSdk:
         verdict = json.loads(answer)
         if not is_to_dispatcher:
             raise Finding("a verdict went to no dispatcher")
-        if not isinstance(call, dict) or verdict["call"] != call.get("call"):
+        if isinstance(call, dict) and verdict["call"] != call.get("call"):
             raise Finding("a verdict for another call")
         if verdict["verdict"] not in ("intercept", "error") or verdict["plugin"] != "sdk":
             raise Finding(f"an honest handler, but {verdict}")

@@ -57,20 +57,27 @@ class Replies:
         await self._bus.start(*self._puppets.values(), **SETTINGS)
 
     async def feed(self, hostile_: Input) -> None:
-        data = hostile_.get("data", DOCUMENTS[hostile_.get("document", 0)])
+        data = DOCUMENTS[hostile_.get("document", 0)]
+        if hostile_.get("data"):
+            data = json.loads(hostile_.data("data"))
         puppet = self._puppets[hostile_.fields["role"]]
         puppet.plan(hostile_.fields["answers"])
+        also = hostile_.get("also", {})  # others that answer oddly too, and then nobody judges
+        for role, answers in also.items():
+            self._puppets[role].plan(answers)
         event = {"specversion": "1.0", "id": "1", "source": "/s", "type": "thing", "data": data}
         try:
             answers = await self._stranger.ask(
                 "hookbus.emit.chat.thing", json.dumps(event).encode(), None, "_INBOX.stranger.@"
             )
         finally:
-            puppet.plan([])
+            for each in self._puppets.values():
+                each.plan([])
         decision, _ = answer_of(answers)
         if "error" in decision:
             raise Finding(f"refused: {decision['error']}")
-        _compare(_first_valid(puppet.judged), decision, puppet.name, data)
+        if not also:
+            _compare(_first_valid(puppet.judged), decision, puppet.name, data)
 
 
 class _Puppet(Scripted):

@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         mutants, problems = _mutants(asked, directory)
         report = Report(problems)
         court = Court(directory, jobs=asked.jobs, is_beyond=asked.beyond)
+        if asked.table:
+            court.leave_out("model:")
         is_whole = asked.sample is None and not asked.rules
         if is_whole:
             report.failing = court.measure()
@@ -55,6 +57,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--sample", type=int, metavar="N", help="so many automatic ones")
     parser.add_argument("--seed", type=int, default=1, help="which ones")
     parser.add_argument("--jobs", type=int, default=1, help="at once")
+    parser.add_argument("--table", action="store_true", help="without the model: quick, but rough")
     parser.add_argument("--beyond", action="store_true", help="flow and unit tests on survivors")
     parser.add_argument("--json", type=lambda name: Path(name).resolve(), metavar="FILE")
     parser.add_argument("--verbose", action="store_true", help="each mutant as it is tried")

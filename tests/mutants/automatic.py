@@ -31,6 +31,7 @@ _SIGNS: Final[dict[type[ast.operator], tuple[str, str]]] = {
     ast.Div: ("/", "*"),
 }
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
+LARGE: Final = 100  # above it one more is as wrong as one less
 _WORDS: Final = 60  # characters of a piece of code in a name
 
 
@@ -172,7 +173,8 @@ class _Finder:
             yield self._edit(node, str(not value))
         elif isinstance(value, int):
             yield self._edit(node, str(value + 1))
-            yield self._edit(node, str(value - 1))
+            if value <= LARGE:
+                yield self._edit(node, str(value - 1))
         elif isinstance(value, float):
             yield self._edit(node, repr(value * 2 or 1.0))
 

@@ -26,7 +26,10 @@ _OPTIONS: Final = (
     *("-x", "-q", "-p", "no:cacheprovider"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
 )
-_BEYOND_UNITS: Final = ("test_patches", "test_wire", "test_verdict_bytes")
+_BEYOND_UNITS: Final = (
+    *("test_patches", "test_wire", "test_verdict_bytes"),
+    *("test_breaker", "test_dispatch"),
+)
 
 NOT_RUN: Final = "not run"  # what a check returns that could not even begin
 

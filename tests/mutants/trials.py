@@ -69,9 +69,14 @@ class Court:
         self._jobs = jobs
         self._is_beyond = is_beyond
         self._kills: dict[str, Counter[str]] = {}
+        self._left_out = "none"
         # until they are measured: cases are fast, properties slow
         self._seconds = {name: 0.01 if name[:6] == "table:" else 3.0 for name in killers.killers()}
         killers.forget_the_package()
+
+    def leave_out(self, kind: str) -> None:
+        """Try automatic mutants without killers of a kind."""
+        self._left_out = kind
 
     def measure(self) -> dict[str, str]:
         """Run every killer on the package as it is; return those that fail, and why.
@@ -114,7 +119,11 @@ class Court:
             return _Trial(mutant, list(mutant.killers), self._seconds)
         kills = self._kills.setdefault(mutant.path, Counter())
         # first what killed others of this file, then the fast ones
-        worth = {name: kills[name] / (0.2 + took) for name, took in self._seconds.items()}
+        worth = {
+            name: kills[name] / (0.2 + took)
+            for name, took in self._seconds.items()
+            if not name.startswith(self._left_out)
+        }
         order = sorted(worth, key=lambda name: (-worth[name], self._seconds[name]))
         return _Trial(mutant, order, self._seconds, is_beyond=self._is_beyond)
 
@@ -218,6 +227,10 @@ class _Child:
             self._say("finished")
         finally:
             os._exit(0)
+
+    def leave_out(self, kind: str) -> None:
+        """Try automatic mutants without killers of a kind."""
+        self._left_out = kind
 
     def measure(self) -> None:
         for name, check in killers.killers().items():
