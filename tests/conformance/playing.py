@@ -346,8 +346,13 @@ class Performance:
 
     async def _recorded(self, hidden: list[str]) -> dict[str, Any]:
         stored = await self._bus.stored(subjects.DECISIONS_STREAM)
-        shadows = [body for subject, body in stored if ".shadow." in subject]
-        records = [body for subject, body in stored if ".shadow." not in subject]
+        shadows = [body for _, body in stored if "record" in body]
+        records = [body for _, body in stored if "record" not in body]
+        for subject, body in stored:
+            word = "shadow" if "record" in body else body["outcome"]
+            expected = f"hookbus.decision.{word}.{body['event']['type']}"
+            if subject != expected:
+                self.problems.append(f"recorded: expected on {expected!r}, got {subject!r}")
         known = {decision.id: decision for decision in self._decisions}
         for body in records:
             self._same_as_decided(body, known.get(body["id"]))

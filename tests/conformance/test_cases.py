@@ -33,9 +33,10 @@ def server_results(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Result]:
     """All wanted cases, played together: most of their time is waiting."""
-    wanted: list[Case] = [
+    played = [
         item.callspec.params["case"]
         for item in request.session.items
         if isinstance(item, pytest.Function) and "server_results" in item.fixturenames
     ]
+    wanted = [case for case in played if isinstance(case, Case)]
     return run_on_server(wanted, tmp_path_factory.mktemp("conformance"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.conformance.notation import NotationError, read_part, read_turns
 from tests.conformance.running import run_in_memory
 from tests.conformance.table import TYPE, Case, Step, TableError, load_cases
 
-SETTINGS = {"types": {TYPE: {}}}
+SETTINGS: dict[str, Any] = {"types": {TYPE: {}}}
 LETTERS = "A10 B6 C12 D14 E13 F5 G6 H8 I5 J3 K8 L4 M3"
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from itertools import islice
+
 import msgspec
 
 from hookbus import subjects
+from hookbus.runtimes.remote import call_ids
 from tests.flow.bus import HI, Bus
 from tests.flow.scripted import Scripted, says
 
@@ -60,3 +64,10 @@ async def test_a_dispatcher_tells_which_breakers_are_not_closed(bus: Bus) -> Non
 
     states = {"a/enforce": "open", "c/warn": "open", "d/enforce": "open"}
     assert stats["endpoints"][0]["data"]["breakers"] == states
+
+
+def test_call_ids_are_22_characters_that_never_come_again() -> None:
+    ids = list(islice(call_ids(), 1_000))
+
+    assert [i for i in ids if not re.fullmatch(r"[A-Za-z0-9_-]{22}", i)] == []
+    assert len(set(ids)) == 1_000

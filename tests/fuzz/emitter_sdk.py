@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 from hookbus.emitter import Emitter
 from hookbus.errors import InvalidEvent, Unavailable
@@ -17,16 +17,14 @@ from tests.fuzz.rfc6902 import same
 from tests.fuzz.target import Stranger
 from tests.fuzz.watching import Finding, Watch
 
-HEADERS = (
-    *("Nats-Service-Error-Code", "Nats-Service-Error", "Status", "Description", "x"),
-)
+HEADERS = (*("Nats-Service-Error-Code", "Nats-Service-Error", "Status", "Description", "x"),)
 DATA = {"text": "hi"}
 
 
 class EmitterSdk:
     """An honest emitter, and something that answers in the dispatcher's place."""
 
-    name = "emitter"
+    name: ClassVar[str] = "emitter"
 
     def __init__(self, bus: Bus, watch: Watch) -> None:
         self._bus = bus
@@ -58,8 +56,8 @@ class EmitterSdk:
             for choice in ("raise", "block", "continue")
         }
 
-    async def feed(self, hostile_: Input) -> None:
-        self._answer = hostile_.data("body"), hostile_.get("headers") or None
+    async def feed(self, fed: Input) -> None:
+        self._answer = fed.data("body"), fed.get("headers") or None
         said = _said(*self._answer)
         for choice, emitter in self._emitters.items():
             try:

@@ -1,10 +1,10 @@
-"""Events at the ingress: whatever comes is refused, decided by honest plugins, or dropped by rule."""
+"""Events at the ingress: whatever comes is refused, decided by honest plugins, or dropped."""
 
 from __future__ import annotations
 
 import json
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 from hookbus.models import Block, Continue, HookEvent, Intercept
 from hookbus.plugin import Plugin
@@ -19,7 +19,7 @@ HEADERS = (
     *("ce-hbtimeoutms", "ce-hbdryrun", "ce-hbchain", "ce-dataref", "ce-é", "ce-", "ce-data_base64"),
     *("content-type", "traceparent", "tracestate", "Hookbus-Timeout-Ms", "Status", "x"),
 )
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "idempotency": "off",
     "observe": "always",
     "types": {
@@ -34,7 +34,7 @@ NEVER = ("unavailable",)
 class Events:
     """Honest plugins, hostile emitters."""
 
-    name = "events"
+    name: ClassVar[str] = "events"
 
     def __init__(self, bus: Bus, watch: Watch) -> None:
         self._bus = bus
@@ -66,9 +66,9 @@ class Events:
             await self._bus.serve(plugin)
         self._stranger = Stranger(self._bus)
 
-    async def feed(self, hostile_: Input) -> None:
-        body, headers = hostile_.data("body"), hostile_.get("headers")
-        subject, reply = hostile_.fields["subject"], hostile_.get("reply", "_INBOX.stranger.@")
+    async def feed(self, fed: Input) -> None:
+        body, headers = fed.data("body"), fed.get("headers")
+        subject, reply = fed.fields["subject"], fed.get("reply", "_INBOX.stranger.@")
         self._asked.clear()
         answers = await self._stranger.ask(subject, body, headers, reply)
         if not reply.startswith("_INBOX."):
@@ -176,8 +176,8 @@ def _honest(random: Random, type_: str) -> hostile.Members:
         '"dataref"': ("null", '"x"'),
         '"ext"': (hostile.deep(random), hostile.value(random), *hostile.NUMBERS),
     }
-    for name in random.sample(sorted(optional), random.choice((0, 0, 1, 2))):
-        members.append((name, random.choice(optional[name])))
+    chosen = random.sample(sorted(optional), random.choice((0, 0, 1, 2)))
+    members += [(name, random.choice(optional[name])) for name in chosen]
     return members
 
 

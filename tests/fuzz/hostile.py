@@ -1,4 +1,4 @@
-"""What nobody should send: JSON texts, numbers, strings, headers and bytes, from a seeded random."""
+"""What nobody should send: JSON texts, numbers, strings, headers, bytes; from a seeded random."""
 
 from __future__ import annotations
 
@@ -10,7 +10,21 @@ from random import Random
 Members = list[tuple[str, str]]
 
 NUMBERS = (
-    *("0", "-0", "-0.0", "1", "1.0", "1e0", "1E5", "0.1e-400", "1e400", "-1e400", "1e-400", "2", "9"),
+    *(
+        "0",
+        "-0",
+        "-0.0",
+        "1",
+        "1.0",
+        "1e0",
+        "1E5",
+        "0.1e-400",
+        "1e400",
+        "-1e400",
+        "1e-400",
+        "2",
+        "9",
+    ),
     *("10", "100", "1000", "0.5", "-1", "255", "65536", "9007199254740993", "9223372036854775807"),
     *("9223372036854775808", "18446744073709551616", "1180591620717411303424", "-" + "9" * 25),
     *("9" * 400, "9" * 4300, "9" * 5000, "01", "+1", "1.", ".5", "1e", "0x10", "1_0", "١"),
@@ -28,8 +42,31 @@ WORDS = (
     *("\u0000", "é", "\U0001f600", "__proto__", "constructor", "$ref", "data", "event", "k" * 300),
 )
 DEPTHS = (2, 10, 60, 61, 62, 63, 64, 65, 66, 67, 70, 200, 990, 1_100, 20_000)
-BYTES = (b"\xff", b"\xc3\x28", b"\xed\xa0\x80", b"\xf8\x88\x80\x80\x80", b"\xc0\x80", b"\0", b"\r\n")
-TOKENS = ("hookbus", "a", "*", ">", "A", "a_b", "é", "a" * 64, "-a", "0", "$JS", "_INBOX", "a*", "a>")
+BYTES = (
+    b"\xff",
+    b"\xc3\x28",
+    b"\xed\xa0\x80",
+    b"\xf8\x88\x80\x80\x80",
+    b"\xc0\x80",
+    b"\0",
+    b"\r\n",
+)
+TOKENS = (
+    "hookbus",
+    "a",
+    "*",
+    ">",
+    "A",
+    "a_b",
+    "é",
+    "a" * 64,
+    "-a",
+    "0",
+    "$JS",
+    "_INBOX",
+    "a*",
+    "a>",
+)
 
 
 def one(random: Random, choices: Sequence[Callable[[], str]]) -> str:
@@ -45,7 +82,9 @@ def string(random: Random) -> str:
 
 def pointer(random: Random) -> str:
     """A JSON Pointer, often wrong: unescaped, relative, unreachable."""
-    tokens = [random.choice((*WORDS, "00", "1", "-1", "2", "1_0", "٣", "9" * 5000)) for _ in range(3)]
+    tokens = [
+        random.choice((*WORDS, "00", "1", "-1", "2", "1_0", "٣", "9" * 5000)) for _ in range(3)
+    ]
     text = "".join("/" + token for token in tokens[: random.randrange(4)])
     return text[1:] if random.random() < 0.1 else text
 
@@ -65,7 +104,9 @@ def value(random: Random, depth: int = 0) -> str:
     if depth < 4 and roll < 0.15:
         return "[" + ",".join(value(random, depth + 1) for _ in range(random.randrange(4))) + "]"
     if depth < 4 and roll < 0.35:
-        return written([(string(random), value(random, depth + 1)) for _ in range(random.randrange(4))])
+        return written(
+            [(string(random), value(random, depth + 1)) for _ in range(random.randrange(4))]
+        )
     if roll < 0.37:
         return deep(random)
     if roll < 0.5:
@@ -127,14 +168,30 @@ def damaged(random: Random, data: bytes) -> bytes:
         return b"\xef\xbb\xbf" + data
     if roll < 0.97:
         return data + random.choice((b" ", b"\n", b"{}", b",", b"\0", b"//x"))
-    return random.choice((b"", b" ", b"null", b"[]", b"{}", b"0", b'""', data.decode("latin-1").encode("utf-16")))
+    return random.choice(
+        (b"", b" ", b"null", b"[]", b"{}", b"0", b'""', data.decode("latin-1").encode("utf-16"))
+    )
 
 
 def headers(random: Random, names: Sequence[str]) -> dict[str, str] | None:
     """Some headers, their names now and then in another case; None mostly."""
     if random.random() < 0.7:
         return None
-    values = ("", " ", "1", "503", "400", "true", "é", "%ff", "%00", "x" * 3_000, "9" * 20, "1.0", "a,b")
+    values = (
+        "",
+        " ",
+        "1",
+        "503",
+        "400",
+        "true",
+        "é",
+        "%ff",
+        "%00",
+        "x" * 3_000,
+        "9" * 20,
+        "1.0",
+        "a,b",
+    )
     return {
         random.choice((name, name, name.lower(), name.upper())): random.choice(values)
         for name in random.sample(names, random.randrange(1, min(5, len(names))))

@@ -41,7 +41,7 @@ class Input:
 
 
 def joined(parts: Iterable[Part]) -> bytes:
-    """Put parts together: texts as UTF-8, ``{"hex": …}``, ``{"text": …, "times": n}``, ``{"zlib"}``."""
+    """Put together texts, ``{"hex": …}``, ``{"text": …, "times": n}`` and ``{"zlib": …}``."""
     return b"".join(map(_part, parts))
 
 

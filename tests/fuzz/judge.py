@@ -124,7 +124,7 @@ def _identity(members: dict[str, Any], asked: Asked) -> Meaning | None:
         wrong.add("failure")
     if members.get("call") != asked.call:
         wrong.add("failure")
-    if not _is_integer(attempt) or attempt > asked.attempt:
+    if isinstance(attempt, bool) or not isinstance(attempt, int) or attempt > asked.attempt:
         wrong.add("failure")
     elif attempt < asked.attempt:
         wrong.add("dropped")

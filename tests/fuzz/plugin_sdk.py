@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 from hookbus.models import HookEvent, Intercept, MessageReceived
 from hookbus.plugin import Plugin
@@ -16,7 +16,14 @@ from tests.fuzz.watching import Finding, Watch
 
 REPLIES = {"call": "hookbus.reply.d.c@.sdk", "observed": "$JS.ACK.HOOKBUS_OBSERVE.c.1.@.3.4.0"}
 ODD_REPLIES = (
-    *("", "_INBOX.stranger.@", "hookbus.ctl.a.list", "$JS.ACK.@", "$JS.ACK.a.b.²@", "hookbus.reply.@"),
+    *(
+        "",
+        "_INBOX.stranger.@",
+        "hookbus.ctl.a.list",
+        "$JS.ACK.@",
+        "$JS.ACK.a.b.²@",
+        "hookbus.reply.@",
+    ),
     *(f"$JS.ACK.a.b.{'9' * 5_000}.1.2.3.@", "$JS.ACK._.h.s.c.-1.@.2.3.0.x"),
 )
 
@@ -24,7 +31,7 @@ ODD_REPLIES = (
 class PluginSdk:
     """A plugin of the SDK that objects to nothing, and whoever may write to its subjects."""
 
-    name = "plugin"
+    name: ClassVar[str] = "plugin"
 
     def __init__(self, bus: Bus, watch: Watch) -> None:
         self._bus = bus
@@ -49,9 +56,9 @@ class PluginSdk:
         await self._bus.serve(_plugin())
         self._stranger = Stranger(self._bus)
 
-    async def feed(self, hostile_: Input) -> None:
-        subject, reply = hostile_.fields["subject"], hostile_.get("reply", "")
-        body = hostile_.data("body")
+    async def feed(self, fed: Input) -> None:
+        subject, reply = fed.fields["subject"], fed.get("reply", "")
+        body = fed.data("body")
         answers = await self._stranger.ask(subject, body, None, reply)
         if len(answers) > 1:
             raise Finding(f"answered {len(answers)} times")
@@ -173,8 +180,13 @@ def _strictly(body: bytes) -> Any:
     def refuse(text: str) -> float:
         raise ValueError(text)
 
+    def object_(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError("a repeated key")
+        return dict(pairs)
+
     try:
-        found = json.loads(body.decode(), parse_constant=refuse)
+        found = json.loads(body.decode(), parse_constant=refuse, object_pairs_hook=object_)
         json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
         return None
@@ -184,7 +196,11 @@ def _strictly(body: bytes) -> Any:
 def _is_call(call: Any) -> bool:
     """By the letter: these members, of these kinds, and a timeout that is not over."""
     texts = ("call", "plugin", "hook", "phase")
-    numbers = ("v", "timeout_ms", *(n for n in ("attempt", "round", "generation") if n in (call or ())))
+    numbers = (
+        "v",
+        "timeout_ms",
+        *(n for n in ("attempt", "round", "generation") if n in (call or ())),
+    )
     return (
         isinstance(call, dict)
         and all(isinstance(call.get(name), str) for name in texts)

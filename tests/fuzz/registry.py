@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 from hookbus.models import HookEvent, Intercept
 from hookbus.plugin import Plugin
@@ -35,7 +35,7 @@ MAX_ANSWER = 1024 * 1024  # bytes: what a broker takes by default
 class Announcements:
     """Hostile announcements; an honest plugin was there before and must stay bound."""
 
-    name = "announcements"
+    name: ClassVar[str] = "announcements"
 
     def __init__(self, bus: Bus, watch: Watch) -> None:
         self._bus = bus
@@ -53,8 +53,8 @@ class Announcements:
         await self._bus.start(types={"thing": {}})
         self._stranger = Stranger(self._bus)
 
-    async def feed(self, hostile_: Input) -> None:
-        subject, body = hostile_.fields["subject"], hostile_.data("body")
+    async def feed(self, fed: Input) -> None:
+        subject, body = fed.fields["subject"], fed.data("body")
         answers = await self._stranger.ask(subject, body, None, "_INBOX.stranger.@")
         if subject.count(".") != 2:
             return  # not a subject of the registry
@@ -71,7 +71,7 @@ class Announcements:
 class Control:
     """Hostile requests of an operator, and hostile answers to what the registry asks others."""
 
-    name = "control"
+    name: ClassVar[str] = "control"
 
     def __init__(self, bus: Bus, watch: Watch) -> None:
         self._bus = bus
@@ -97,13 +97,11 @@ class Control:
         await self._stranger.answer("$SRV.*.*", lambda: self._presence)
         await self._bus.serve(_marking_plugin())
 
-    async def feed(self, hostile_: Input) -> None:
-        self._presence = hostile_.data("presence") if hostile_.get("presence") else b"{}"
-        subject = hostile_.fields["subject"]
+    async def feed(self, fed: Input) -> None:
+        self._presence = fed.data("presence") if fed.get("presence") else b"{}"
+        subject = fed.fields["subject"]
         try:
-            answers = await self._stranger.ask(
-                subject, hostile_.data("body"), None, "_INBOX.stranger.@"
-            )
+            answers = await self._stranger.ask(subject, fed.data("body"), None, "_INBOX.stranger.@")
         finally:
             self._presence = b"{}"
         if subject.count(".") != 3:
@@ -156,7 +154,10 @@ def _announcement(random: Random) -> hostile.Members:
     members = [
         ('"v"', "1"),
         ('"plugin"', json.dumps(name)),
-        ('"version"', random.choice(('"1.0.0"', '"1.0.0"', '"2.0.0"', '"1.0"', hostile.string(random)))),
+        (
+            '"version"',
+            random.choice(('"1.0.0"', '"1.0.0"', '"2.0.0"', '"1.0"', hostile.string(random))),
+        ),
         ('"instance"', random.choice(('"i"', '"j"', hostile.string(random)))),
         ('"hooks"', "[" + ",".join(hooks) + "]"),
     ]
@@ -169,7 +170,9 @@ def _announcement(random: Random) -> hostile.Members:
 
 def _hook(random: Random) -> str:
     name = random.choice((*(f"h{number}" for number in range(60)), *hostile.TOKENS))
-    type_ = random.choice(("thing",) * 9 + ("message_received", "a.*", ">", ">", "*", "a..b", "nope"))
+    type_ = random.choice(
+        ("thing",) * 9 + ("message_received", "a.*", ">", ">", "*", "a..b", "nope")
+    )
     members = [
         ('"name"', json.dumps(name)),
         ('"type"', json.dumps(type_)),
@@ -193,8 +196,8 @@ def _hook(random: Random) -> str:
         '"reinvoke"': ('"if_needed"', '"always"'),
         '"side_effects"': ('"some"', '"none_on_dry_run"'),
     }
-    for option in random.sample(sorted(options), random.choice((0, 1, 1, 2, 4))):
-        members.append((option, random.choice(options[option])))
+    chosen = random.sample(sorted(options), random.choice((0, 1, 1, 2, 4)))
+    members += [(option, random.choice(options[option])) for option in chosen]
     return hostile.written(hostile.disturbed(random, members) if random.random() < 0.2 else members)
 
 

@@ -1,18 +1,17 @@
-"""Replies of plugins: an independent judge says what each means, and so what the decision must be."""
+"""Replies of plugins: an independent judge says what each means for the decision."""
 
 from __future__ import annotations
 
 import json
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
 from hookbus.message import Message
 from tests.flow.bus import Bus
 from tests.flow.scripted import Scripted
-from tests.fuzz import hostile
-from tests.fuzz.inputs import Input, joined, parts
+from tests.fuzz.inputs import Input, joined
 from tests.fuzz.judge import FAILURE, NOT_GIVEN, Asked, Meaning, judge
 from tests.fuzz.rfc6902 import same
 from tests.fuzz.target import Stranger, answer_of
@@ -39,7 +38,7 @@ SETTINGS: dict[str, Any] = {
 class Replies:
     """One plugin answers with hostile bytes, three others say continue."""
 
-    name = "replies"
+    name: ClassVar[str] = "replies"
 
     def __init__(self, bus: Bus, watch: Watch) -> None:
         self._bus = bus
@@ -56,13 +55,13 @@ class Replies:
     async def start(self) -> None:
         await self._bus.start(*self._puppets.values(), **SETTINGS)
 
-    async def feed(self, hostile_: Input) -> None:
-        data = DOCUMENTS[hostile_.get("document", 0)]
-        if hostile_.get("data"):
-            data = json.loads(hostile_.data("data"))
-        puppet = self._puppets[hostile_.fields["role"]]
-        puppet.plan(hostile_.fields["answers"])
-        also = hostile_.get("also", {})  # others that answer oddly too, and then nobody judges
+    async def feed(self, fed: Input) -> None:
+        data = DOCUMENTS[fed.get("document", 0)]
+        if fed.get("data"):
+            data = json.loads(fed.data("data"))
+        puppet = self._puppets[fed.fields["role"]]
+        puppet.plan(fed.fields["answers"])
+        also = fed.get("also", {})  # others that answer oddly too, and then nobody judges
         for role, answers in also.items():
             self._puppets[role].plan(answers)
         event = {"specversion": "1.0", "id": "1", "source": "/s", "type": "thing", "data": data}

@@ -25,7 +25,7 @@ def same(a: Any, b: Any) -> bool:
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b) and all(map(same, a, b))
-    return type(a) is type(b) and a == b or _is_number(a) and _is_number(b) and a == b
+    return (type(a) is type(b) and a == b) or (_is_number(a) and _is_number(b) and a == b)
 
 
 def depth(value: Any) -> int:
@@ -75,7 +75,14 @@ def _checked(operation: Any) -> None:
     if not isinstance(operation, dict):
         raise CannotApply("no object")
     word = operation.get("op")
-    if not isinstance(word, str) or word not in ("add", "remove", "replace", "move", "copy", "test"):
+    if not isinstance(word, str) or word not in (
+        "add",
+        "remove",
+        "replace",
+        "move",
+        "copy",
+        "test",
+    ):
         raise CannotApply("no op")
     _tokens(operation.get("path"))
     if word in ("move", "copy"):

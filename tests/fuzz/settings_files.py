@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 from hookbus.config.flatten import flatten
 from hookbus.config.load import load_settings
@@ -23,19 +23,35 @@ from tests.fuzz.watching import Finding, Watch
 class SettingsFiles:
     """Hostile files, and variables of the environment beside them."""
 
-    name = "settings"
+    name: ClassVar[str] = "settings"
 
     def __init__(self, bus: Bus, watch: Watch) -> None:
-        self._folder = tempfile.TemporaryDirectory()
-        self._file = Path(self._folder.name) / "hookbus.toml"
+        pass
 
     @staticmethod
     def make(random: Random) -> dict[str, Any]:
         body = hostile.damaged(random, toml(random).encode("utf-8", "surrogatepass"))
         if random.random() < 0.1:
             body = bytes(random.randrange(256) for _ in range(random.randrange(40)))
-        names = ("HOOKBUS_TIMEOUT_MS", "HOOKBUS_MODE", "HOOKBUS_MAX_DEPTH", "HOOKBUS_TRACE_SAMPLING")
-        values = ("", "1", "nan", "inf", "9" * 5_000, "0x10", " 7 ", "1e400", "production", "٣", "1_0")
+        names = (
+            "HOOKBUS_TIMEOUT_MS",
+            "HOOKBUS_MODE",
+            "HOOKBUS_MAX_DEPTH",
+            "HOOKBUS_TRACE_SAMPLING",
+        )
+        values = (
+            "",
+            "1",
+            "nan",
+            "inf",
+            "9" * 5_000,
+            "0x10",
+            " 7 ",
+            "1e400",
+            "production",
+            "٣",
+            "1_0",
+        )
         count = random.choice((0, 0, 1, 2))
         environ = {name: random.choice(values) for name in random.sample(names, count)}
         return {"body": parts(body), "environ": environ}
@@ -43,10 +59,15 @@ class SettingsFiles:
     async def start(self) -> None:
         pass
 
-    async def feed(self, hostile_: Input) -> None:
-        self._file.write_bytes(hostile_.data("body"))
+    async def feed(self, fed: Input) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "hookbus.toml"
+            file.write_bytes(fed.data("body"))
+            self._read(file, fed.get("environ", {}))
+
+    def _read(self, file: Path, environ: dict[str, str]) -> None:
         try:
-            settings = load_settings(self._file, hostile_.get("environ", {}))
+            settings = load_settings(file, environ)
         except SettingsError as refusal:
             if not str(refusal) or len(str(refusal)) > 100_000:
                 raise Finding(f"refused in {len(str(refusal))} characters") from refusal

@@ -15,9 +15,19 @@ WORDS = ('"on"', '"off"', '"auto"', '"always"', '"best_effort"', '"approve"', '"
 SCHEMAS = (
     *("{}", '{"type":"object"}', '{"type":"nope"}', '{"$ref":"#"}', '{"allOf":[{"$ref":"#"}]}'),
     *('{"$ref":"http://127.0.0.1:9/x"}', '{"$ref":"file:///etc/passwd"}', '{"$ref":"#/nowhere"}'),
-    *('{"pattern":"("}', '{"pattern":"(?=a)"}', r'{"pattern":"^(a+)+$"}', '{"pattern":"a{1,99999}"}'),
+    *(
+        '{"pattern":"("}',
+        '{"pattern":"(?=a)"}',
+        r'{"pattern":"^(a+)+$"}',
+        '{"pattern":"a{1,99999}"}',
+    ),
     *('{"properties":1}', '{"$schema":"x"}', '{"$id":"http://x/","$ref":"y"}', '{"enum":[]}'),
-    *('{"properties":{"a":{"$ref":"#"}}}', '{"multipleOf":0}', '{"minLength":-1}', '{"format":"x"}'),
+    *(
+        '{"properties":{"a":{"$ref":"#"}}}',
+        '{"multipleOf":0}',
+        '{"minLength":-1}',
+        '{"format":"x"}',
+    ),
     *('{"x-hookbus-secret":true}', '{"items":{"x-hookbus-secret":true}}', '{"maximum":1e308}'),
     *('{"$defs":{"a":{"$ref":"#/$defs/a"}},"$ref":"#/$defs/a"}', '{"$dynamicRef":"#x"}'),
     *('{"anyOf":' + "[" + ",".join(['{"$ref":"#/$defs/a"}'] * 2) + '],"$defs":{"a":{}}}', "true"),
@@ -26,7 +36,9 @@ SCHEMAS = (
 
 def tree(random: Random) -> str:
     """A settings tree as JSON text."""
-    members = [(f'"{name}"', _number(random)) for name in random.sample(TOP, random.choice((0, 0, 0, 1)))]
+    members = [
+        (f'"{name}"', _number(random)) for name in random.sample(TOP, random.choice((0, 0, 0, 1)))
+    ]
     tables = {
         '"idempotency"': random.choice(WORDS),
         '"mode"': random.choice(('"development"', *WORDS)),
@@ -36,8 +48,8 @@ def tree(random: Random) -> str:
         '"streams"': hostile.written([('"DECISIONS"', _stream(random))]),
         '"plugins"': hostile.written([(_plugin_name(random), _plugin(random))]),
     }
-    for name in random.sample(sorted(tables), random.choice((0, 0, 0, 1, 2))):
-        members.append((name, tables[name]))
+    chosen = random.sample(sorted(tables), random.choice((0, 0, 0, 1, 2)))
+    members += [(name, tables[name]) for name in chosen]
     members.append(('"types"', hostile.written([(_type_name(random), _type(random))])))
     return hostile.written(hostile.disturbed(random, members) if random.random() < 0.1 else members)
 
@@ -48,25 +60,100 @@ def toml(random: Random) -> str:
     if random.random() < 0.5:
         lines.append(f"mode = {random.choice(WORDS)}")
     sections = (
-        *("breaker", "patch", "streams.DECISIONS", "types.thing", 'types."a.b"', "plugins.a.config"),
-        *("plugins.a.hooks.b", "plugins.a", "types", "plugins", "[types]", "nope", 'types."é"', "a.b.c"),
+        *(
+            "breaker",
+            "patch",
+            "streams.DECISIONS",
+            "types.thing",
+            'types."a.b"',
+            "plugins.a.config",
+        ),
+        *(
+            "plugins.a.hooks.b",
+            "plugins.a",
+            "types",
+            "plugins",
+            "[types]",
+            "nope",
+            'types."é"',
+            "a.b.c",
+        ),
     )
     keys = (
-        *("failures", "open_ms", "max_growth", "max_ops", "max_age", "max_bytes", "timeout_ms", "x"),
-        *("conflict", "secret", "schema", "manifest", "type", "phase", "when", "priority", '"é"', "a.b"),
+        *(
+            "failures",
+            "open_ms",
+            "max_growth",
+            "max_ops",
+            "max_age",
+            "max_bytes",
+            "timeout_ms",
+            "x",
+        ),
+        *(
+            "conflict",
+            "secret",
+            "schema",
+            "manifest",
+            "type",
+            "phase",
+            "when",
+            "priority",
+            '"é"',
+            "a.b",
+        ),
     )
     for section in random.sample(sections, random.choice((0, 1, 2, 3))):
         lines.append(f"[{section}]")
-        lines += [f"{key} = {_toml(random)}" for key in random.sample(keys, random.choice((0, 1, 2)))]
+        lines += [
+            f"{key} = {_toml(random)}" for key in random.sample(keys, random.choice((0, 1, 2)))
+        ]
     return "\n".join(lines) + "\n"
 
 
 def _toml(random: Random) -> str:
     values = (
-        *("0", "10", "0x" + "f" * 5_000, "0b1", "1e400", "inf", "nan", "-1", "1_000", "9" * 400, "9" * 5_000),
-        *("1979-05-27", "07:32:00", "true", '"7d"', '"999999999999d"', '"1GiB"', '"999999999999TiB"'),
-        *("[]", "[1, 'a']", "{a = 1}", "[" * 500 + "]" * 500, "'/a'", "['/a', '~']", '"block"', "''"),
-        *('"\\ud800"', '"\\u0000"', '"\0"', "'''x", '{ type = "object" }', '{ "$ref" = "#" }', "1e308"),
+        *(
+            "0",
+            "10",
+            "0x" + "f" * 5_000,
+            "0b1",
+            "1e400",
+            "inf",
+            "nan",
+            "-1",
+            "1_000",
+            "9" * 400,
+            "9" * 5_000,
+        ),
+        *(
+            "1979-05-27",
+            "07:32:00",
+            "true",
+            '"7d"',
+            '"999999999999d"',
+            '"1GiB"',
+            '"999999999999TiB"',
+        ),
+        *(
+            "[]",
+            "[1, 'a']",
+            "{a = 1}",
+            "[" * 500 + "]" * 500,
+            "'/a'",
+            "['/a', '~']",
+            '"block"',
+            "''",
+        ),
+        *(
+            '"\\ud800"',
+            '"\\u0000"',
+            '"\0"',
+            "'''x",
+            '{ type = "object" }',
+            '{ "$ref" = "#" }',
+            "1e308",
+        ),
         *('"nowhere.json"', '"/dev/null"', '"."', '["true"]', '["data.a ==", "x"]'),
     )
     return random.choice(values)
@@ -88,7 +175,9 @@ def _stream(random: Random) -> str:
 
 
 def _type_name(random: Random) -> str:
-    return json.dumps(random.choice((*("thing",) * 20, "message_received", "a.b.c", *hostile.TOKENS)))
+    return json.dumps(
+        random.choice((*("thing",) * 20, "message_received", "a.b.c", *hostile.TOKENS))
+    )
 
 
 def _plugin_name(random: Random) -> str:
@@ -97,7 +186,9 @@ def _plugin_name(random: Random) -> str:
 
 def _type(random: Random) -> str:
     members = {
-        '"schema"': random.choice((*SCHEMAS, *SCHEMAS, hostile.value(random), _deep_schema(random))),
+        '"schema"': random.choice(
+            (*SCHEMAS, *SCHEMAS, hostile.value(random), _deep_schema(random))
+        ),
         '"timeout_ms"': _number(random),
         '"max_timeout_ms"': _number(random),
         '"max_rounds"': _number(random),

@@ -1,4 +1,4 @@
-"""Bytes on a real socket of a real nats-server: what no client would send, the broker still routes."""
+"""Bytes on a socket of a real nats-server, which routes what no client would send."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import contextlib
 import json
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,6 +21,7 @@ from tests.flow.bus import Bus
 from tests.flow.engines import NatsEngine
 from tests.fuzz import hostile
 from tests.fuzz.inputs import Input, parts
+from tests.fuzz.running import Found
 from tests.fuzz.watching import Finding, Watch
 
 NAME = "sockets"
@@ -30,21 +32,62 @@ EVENT = b'{"specversion":"1.0","id":"1","source":"/s","type":"thing","hbtimeoutm
 REPLY = b'{"v":1,"call":"@CALL@","attempt":1,"plugin":"raw","verdict":"continue"}'
 SUBJECTS = (
     *(b"hookbus.emit.\xff.thing", b"hookbus.emit.a.thing\x01", b"hookbus.emit.\xc3\xa9.thing"),
-    *(b"hookbus.notify.a\x00.thing", b"hookbus.emit.*.thing", b"hookbus.emit.a.>", b"hookbus.emit."),
+    *(
+        b"hookbus.notify.a\x00.thing",
+        b"hookbus.emit.*.thing",
+        b"hookbus.emit.a.>",
+        b"hookbus.emit.",
+    ),
 )
 REPLIES = (b"_INBOX.raw.\xff", b"_INBOX.\x00", b"_INBOX.*", b"_INBOX.>", b"hookbus.ctl.a.list", b"")
 BLOCKS = (
-    *(b"", b"X", b"NATS/1.0", b"NATS/1.0\r\n", b"\r\n\r\n", b"NATS/1.0\r\n\r\n", b"NATS/9.9\r\n\r\n"),
+    *(
+        b"",
+        b"X",
+        b"NATS/1.0",
+        b"NATS/1.0\r\n",
+        b"\r\n\r\n",
+        b"NATS/1.0\r\n\r\n",
+        b"NATS/9.9\r\n\r\n",
+    ),
     *(b"NATS/1.0 \xff\xff\xff\r\n\r\n", b"NATS/1.0 503 \xff\r\n\r\n", b"NATS/1.0 503\r\n\r\n"),
     *(b"NATS/1.0  \r\n\r\n", b"NATS/1.0 ", b"NATS/1.0 100 Idle Heartbeat\r\n\r\n", b"\0" * 20),
     *(b"NATS/1.0\r\nStatus: 503\r\n\r\n", b"NATS/1.0\r\nstatus: 503\r\n\r\n"),
     *(b"NATS/1.0 503\xc2\xb2\r\n\r\n", "NATS/1.0 ٥٠٣\r\n\r\n".encode()),
 )
 LINES = (
-    *(b"a: b", b"a:b", b"a", b":", b": x", b"a\0b: c\0d", b"a: x\ry", b"a: x\ny: z", b" a: b", b"a b: c"),
-    *(b"traceparent: \xff\xfe", b"\xff: x", b"Hookbus-Timeout-Ms: \xd9\xa1\xd9\xa0\xd9\xa0", b"Status: 503"),
-    *(b"ce-specversion: 1.0", b"ce-id: %ff", b"ce-data: x", b"CE-TYPE: a", b"content-type: \xff", b"x: " + b"y" * 9_000),
-    *(b"Nats-Service-Error: \xed\xa0\x80", b"Nats-Service-Error-Code: \0", b"a: 1\r\na: 2", b"Status: \xff"),
+    *(
+        b"a: b",
+        b"a:b",
+        b"a",
+        b":",
+        b": x",
+        b"a\0b: c\0d",
+        b"a: x\ry",
+        b"a: x\ny: z",
+        b" a: b",
+        b"a b: c",
+    ),
+    *(
+        b"traceparent: \xff\xfe",
+        b"\xff: x",
+        b"Hookbus-Timeout-Ms: \xd9\xa1\xd9\xa0\xd9\xa0",
+        b"Status: 503",
+    ),
+    *(
+        b"ce-specversion: 1.0",
+        b"ce-id: %ff",
+        b"ce-data: x",
+        b"CE-TYPE: a",
+        b"content-type: \xff",
+        b"x: " + b"y" * 9_000,
+    ),
+    *(
+        b"Nats-Service-Error: \xed\xa0\x80",
+        b"Nats-Service-Error-Code: \0",
+        b"a: 1\r\na: 2",
+        b"Status: \xff",
+    ),
 )
 
 
@@ -66,16 +109,24 @@ def make(random: Random) -> dict[str, Any]:
     return {**fields, "kind": "emit"}
 
 
-def run(chosen: Sequence[Input]) -> list[tuple[Input, str]]:
+def inputs(seed: int, start: int = 0) -> Iterator[Input]:
+    """Random inputs without end, as those of the other targets."""
+    for number in count(start):
+        yield Input(NAME, make(Random(f"{seed}/{NAME}/{number}")), f"{NAME}-seed{seed}-{number}")
+
+
+def run(chosen: Sequence[Input]) -> list[Found]:
     """Feed all of *chosen* to a bus on a broker of its own; return what was found."""
-    found: list[tuple[Input, str]] = []
+    found: list[Found] = []
     left = list(chosen)
     while left:
-        with tempfile.TemporaryDirectory() as folder:
-            with EmbeddedBroker.start(data_dir=Path(folder)) as broker:
-                fed, problem = _once(broker, left)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            EmbeddedBroker.start(data_dir=Path(folder)) as broker,
+        ):
+            fed, problem = _once(broker, left)
         if problem is not None:
-            found.append((left[fed], problem))
+            found.append(Found(left[fed], problem))
         left = left[fed + 1 :] if problem is not None else []
     return found
 
@@ -131,7 +182,7 @@ async def _feed(bus: Bus, raw: _Raw, watch: Watch, each: Input) -> None:
 
 
 class _Raw:
-    """A connection that speaks the protocol of NATS by hand, and answers calls of the plugin raw."""
+    """A connection that speaks NATS by hand, and answers the calls of the plugin raw."""
 
     def __init__(self, port: int) -> None:
         self._port = port

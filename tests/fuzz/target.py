@@ -31,7 +31,7 @@ class Target(Protocol):
 
     async def start(self) -> None: ...
 
-    async def feed(self, hostile: Input) -> None:
+    async def feed(self, fed: Input) -> None:
         """Feed one input.
 
         Raises:

@@ -56,8 +56,8 @@ def _honest(random: Random, role: str, data: Any) -> hostile.Members:
         '"annotations"': ('{"a":"b"}', hostile.value(random)),
         '"unknown"': (hostile.value(random), hostile.deep(random)),
     }
-    for name in random.sample(sorted(extra), random.choice((0, 0, 1, 2))):
-        members.append((name, random.choice(extra[name])))
+    chosen = random.sample(sorted(extra), random.choice((0, 0, 1, 2)))
+    members += [(name, random.choice(extra[name])) for name in chosen]
     if random.random() < 0.15:
         random.shuffle(members)
     return members

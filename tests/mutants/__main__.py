@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         is_whole = asked.sample is None and not asked.rules
         if is_whole:
             report.failing = court.measure()
+        for verdict in report.take_over(asked.again, mutants):
+            mutants.remove(verdict.mutant)
         for verdict in court.try_all(mutants):
             report.add(verdict)
             if asked.verbose:
@@ -60,6 +62,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--table", action="store_true", help="without the model: quick, but rough")
     parser.add_argument("--beyond", action="store_true", help="flow and unit tests on survivors")
     parser.add_argument("--json", type=lambda name: Path(name).resolve(), metavar="FILE")
+    parser.add_argument("--again", type=Path, metavar="FILE", help="only what lived in that report")
     parser.add_argument("--verbose", action="store_true", help="each mutant as it is tried")
     return parser.parse_args(arguments)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
+from tests.mutants.mutant import Mutant
 from tests.mutants.trials import Verdict
 
 SURVIVORS: Final = Path(__file__).with_name("survivors.toml")
@@ -33,6 +35,18 @@ class Report:
 
     def add(self, verdict: Verdict) -> None:
         self._verdicts.append(verdict)
+
+    def take_over(self, file: Path | None, mutants: list[Mutant]) -> list[Verdict]:
+        """Take over the kills of an earlier report, of mutants that are still the same."""
+        earlier = json.loads(file.read_text())["verdicts"] if file is not None else []
+        killed = {(v["mutant"], v["diff"]): v for v in earlier if v["killer"]}
+        taken = [
+            Verdict(mutant, known["killer"], known["why"], seconds=known["seconds"])
+            for mutant in mutants
+            if (known := killed.get((mutant.name, mutant.diff)))
+        ]
+        self._verdicts.extend(taken)
+        return taken
 
     @property
     def survivors(self) -> list[Verdict]:
