@@ -41,9 +41,7 @@ def emit(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Ask, but let nothing in the world change.")
     ] = False,
-    url: Annotated[
-        str | None, typer.Option(help="The broker; default HOOKBUS_NATS_URL.")
-    ] = None,
+    url: Annotated[str | None, typer.Option(help="The broker; default HOOKBUS_NATS_URL.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the decision as JSON.")] = False,
 ) -> None:
     """Send one event and print the decision.

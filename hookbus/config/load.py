@@ -89,7 +89,8 @@ def _schema(file: Path, event_type: str, path: str) -> object:
         return msgspec.json.decode((file.parent / path).read_bytes())
     except OSError as e:
         raise SettingsError(f"{at}: {path!r} cannot be read: {e.strerror}") from e
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+    # ValueError: not UTF-8, or a path with a NUL in it
+    except (msgspec.DecodeError, ValueError, RecursionError) as e:
         raise SettingsError(f"{at}: expected JSON in {path!r}: {e}") from e
 
 

@@ -149,7 +149,8 @@ class Events:
             when=["data.a == 1 || event.subject == 'x' || size(data) > 1000", "data.text != 'b'"],
         )
         async def doubt(event: HookEvent[Any]) -> Block:
-            return Block(f"it is {event.id}")
+            notes = {f"note-{number}": event.id for number in range(32)}
+            return Block(f"it is {event.id}", annotations=notes)
 
         return plugin
 

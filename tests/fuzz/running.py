@@ -14,7 +14,7 @@ from tests.flow.bus import Bus
 from tests.flow.engines import MemoryEngine
 from tests.fuzz.inputs import Input
 from tests.fuzz.target import Target
-from tests.fuzz.watching import VIRTUAL_LIMIT, Finding, Watch
+from tests.fuzz.watching import VIRTUAL_LIMIT, Broken, Finding, Watch
 
 BATCH = 100  # inputs in one world
 
@@ -61,16 +61,18 @@ def run_for(target: type[Target], seed: int, seconds: float) -> tuple[int, list[
 async def _in_one_world(target: type[Target], chosen: Sequence[Input]) -> tuple[int, str | None]:
     """Return how many went well, and what the next one did."""
     watch = Watch(asyncio.get_running_loop())
+    bus = Bus(MemoryEngine())
     fed, problem = 0, None
     try:
         with watch.listening():
-            async with Bus(MemoryEngine()) as bus:
-                door = target(bus, watch)
-                await door.start()
-                while fed < len(chosen) and problem is None:
-                    problem = await _fed(door, watch, chosen[fed])
-                    fed += problem is None
-    except Exception as e:  # what a role's task ended with
+            door = target(await bus.__aenter__(), watch)
+            await door.start()
+            while fed < len(chosen) and problem is None:
+                problem = await _fed(door, watch, chosen[fed])
+                fed += problem is None
+            async with asyncio.timeout(VIRTUAL_LIMIT):  # what a role still does may never end
+                await bus.__aexit__(None, None, None)
+    except (Exception, Broken) as e:  # what a role's task ended with
         problem = f"{problem or 'at the end'}: {type(e).__name__}: {str(e)[:300]}"
         fed = min(fed, len(chosen) - 1)
     return fed, problem

@@ -228,7 +228,7 @@ def _blocks(statement: ast.stmt) -> Iterator[list[ast.stmt]]:
 
 
 def _is_left_alone(statement: ast.stmt) -> bool:
-    """Docstrings, imports, logs, what is raised, ``__slots__`` and names of types."""
+    """Docstrings, imports, logs, ``__slots__``, ``__all__`` and names of types."""
     if isinstance(statement, ast.Import | ast.ImportFrom | ast.Assert):
         return True
     if isinstance(statement, ast.Expr):
@@ -239,7 +239,7 @@ def _is_left_alone(statement: ast.stmt) -> bool:
         targets = [statement.target]
         if ast.unparse(statement.annotation).endswith("TypeAlias"):
             return True
-    return any(isinstance(t, ast.Name) and t.id == "__slots__" for t in targets)
+    return any(isinstance(t, ast.Name) and t.id in ("__slots__", "__all__") for t in targets)
 
 
 def _is_deletable(statement: ast.stmt, bound: set[str], function: str) -> bool:
