@@ -11,7 +11,7 @@ import msgspec
 from hookbus.catalog import BUILT_IN, TypeSettings
 from hookbus.conditions import MAX_CONDITIONS, MAX_TEXT, check_condition
 from hookbus.config.settings import Settings
-from hookbus.errors import Problem
+from hookbus.errors import Problem, SettingsError
 from hookbus.manifest.announcement import Announcement
 from hookbus.manifest.hook import HookOptions, parse_hook
 from hookbus.snapshot import Binding, BreakerLimits, ConfigDocument, Limits
@@ -55,12 +55,15 @@ class Bound:
     Attributes:
         document: for the dispatchers.
         problems: per plugin, why it is not bound.
+        unknown: plugins of which neither settings nor announcement say a named hook's type or
+            phase; part of ``problems``.
         pending: plugins that wait for an operator, and why.
         origins: per plugin and hook, where each option that is not the default comes from.
     """
 
     document: ConfigDocument
     problems: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
+    unknown: set[str] = field(default_factory=set)
     pending: dict[str, str] = field(default_factory=dict)
     origins: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
 
@@ -102,6 +105,8 @@ def bind(
         made, wrong = _bind_plugin(plugin, version, hooks, known)
         if wrong:
             bound.problems[plugin] = wrong
+            if any("type" not in hook.said or "phase" not in hook.said for hook in hooks):
+                bound.unknown.add(plugin)
         elif not made and announcement is not None:
             bound.pending[plugin] = f"not named in the settings: add [plugins.{plugin}.hooks.…]"
         else:
@@ -111,6 +116,26 @@ def bind(
         bindings=tuple(bindings), types=_types(settings), limits=_limits(settings)
     )
     return replace(bound, document=document)
+
+
+def demand_named(bound: Bound, settings: Settings) -> None:
+    """Make sure that a mistake unbinds nobody whom the settings name (R31).
+
+    A development bus waits for an announcement to say what a hook's type and phase are.
+
+    Raises:
+        SettingsError: Names the settings' source, the place in them and what is wrong there.
+    """
+    is_production = settings.mode == "production"
+    wrong = [
+        f"{settings.origins.source}: {problem}"
+        for plugin, problems in bound.problems.items()
+        if plugin in settings.plugins and settings.plugins[plugin].hooks
+        if is_production or plugin not in bound.unknown
+        for problem in problems
+    ]
+    if wrong:
+        raise SettingsError("\n".join(wrong))
 
 
 def _removed(plugin: str, removal: Removal) -> str:

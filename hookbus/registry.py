@@ -30,7 +30,7 @@ from hookbus.errors import (
 from hookbus.keyvalue import Entry, KeyValue
 from hookbus.manifest.announcement import Announcement, hooks_fingerprint, parse_announcement
 from hookbus.manifest.semver import is_newer
-from hookbus.policy import Bound, ModeOverride, Overrides, Removal, bind, mode_key
+from hookbus.policy import Bound, ModeOverride, Overrides, Removal, bind, demand_named, mode_key
 from hookbus.registry_state import State, StateStore
 from hookbus.snapshot import Binding, ConfigDocument, decode_document, encode_document
 from hookbus.transport import Transport
@@ -77,7 +77,11 @@ class Registry:
         self.on_bindings: BindingsCallback = _nothing
 
     async def start(self) -> Made:
-        """Work the configuration out anew; what was announced before a restart is still bound."""
+        """Work the configuration out anew; what was announced before a restart is still bound.
+
+        Raises:
+            SettingsError: A plugin that the settings name cannot be bound (R31).
+        """
         async with self._changing:
             return await self._rebuild()
 
@@ -104,16 +108,22 @@ class Registry:
             ControlError: There is no such plugin.
         """
         async with self._changing:
-            overrides = (await self._known(plugin)).overrides
-            removed = {**overrides.removed, plugin: Removal(by, self._timestamp())}
-            return await self._override(msgspec.structs.replace(overrides, removed=removed))
+            state = await self._known(plugin)
+            removed = {**state.overrides.removed, plugin: Removal(by, self._timestamp())}
+            overrides = msgspec.structs.replace(state.overrides, removed=removed)
+            return await self._override(plugin, state, overrides)
 
     async def approve(self, plugin: str) -> Made:
-        """Undo :meth:`remove`."""
+        """Undo :meth:`remove`.
+
+        Raises:
+            ControlError: There is no such plugin, or it cannot be bound.
+        """
         async with self._changing:
-            overrides = (await self._known(plugin)).overrides
-            removed = {k: v for k, v in overrides.removed.items() if k != plugin}
-            return await self._override(msgspec.structs.replace(overrides, removed=removed))
+            state = await self._known(plugin)
+            removed = {k: v for k, v in state.overrides.removed.items() if k != plugin}
+            overrides = msgspec.structs.replace(state.overrides, removed=removed)
+            return await self._override(plugin, state, overrides)
 
     async def set_mode(
         self, plugin: str, hook: str | None, mode: str | None, seconds: int | None, by: str
@@ -123,17 +133,18 @@ class Registry:
         With *seconds* it ends by itself.
 
         Raises:
-            ControlError: There is no such plugin, or it has no such hook.
+            ControlError: There is no such plugin, it has no such hook, or not with that mode.
         """
         async with self._changing:
-            overrides = (await self._known(plugin, hook)).overrides
-            modes = {k: v for k, v in overrides.modes.items() if k != mode_key(plugin, hook)}
+            state = await self._known(plugin, hook)
+            modes = {k: v for k, v in state.overrides.modes.items() if k != mode_key(plugin, hook)}
             if mode is not None:
                 until = None if seconds is None else self._now() + seconds
                 modes[mode_key(plugin, hook)] = ModeOverride(mode, by, self._timestamp(), until)
             elif hook is None:  # a reset of the plugin is one of its hooks too
                 modes = {k: v for k, v in modes.items() if k.partition("/")[0] != plugin}
-            return await self._override(msgspec.structs.replace(overrides, modes=modes))
+            overrides = msgspec.structs.replace(state.overrides, modes=modes)
+            return await self._override(plugin, state, overrides)
 
     async def apply(
         self, tree: dict[str, Any], by: str, *, is_trial: bool
@@ -253,7 +264,10 @@ class Registry:
             )
         return state
 
-    async def _override(self, overrides: Overrides) -> Made:
+    async def _override(self, plugin: str, state: State, overrides: Overrides) -> Made:
+        trial = bind(state.announced, state.settings, overrides, self._now())
+        if wrong := trial.problems.get(plugin):  # it would be unbound, and nobody be asked
+            raise ControlError("; ".join(map(str, wrong)), code="unbindable", pointer="/plugin")
         await self._store.override(overrides)
         return await self._rebuild()
 
@@ -264,6 +278,7 @@ class Registry:
             # read after the revision: whoever changes it behind us makes our write fail
             state = await self._store.load()
             bound = bind(state.announced, state.settings, state.overrides, self._now())
+            demand_named(bound, state.settings)
             generation = current.revision if current else 0
             if current is None or not _holds(current, bound.document):
                 try:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from hookbus.config.connection import Connection
-from hookbus.errors import HookbusError
+from hookbus.errors import HookbusError, SettingsError
 from hookbus.transport import NatsTransport
 
 RETRY: Final = 0.25  # seconds between attempts
@@ -32,6 +33,7 @@ class Role(Protocol):
 
         Raises:
             HookbusError: It could not; `stop` is called, then `start` with a new connection.
+            SettingsError: It refuses to; only a person can mend that.
         """
 
     async def stop(self) -> None:
@@ -39,7 +41,7 @@ class Role(Protocol):
 
 
 class Host:
-    """Keeps one role on the bus; it never gives up."""
+    """Keeps one role on the bus; it never gives up, unless the role refuses its settings."""
 
     def __init__(self, role: Role, connection: Connection) -> None:
         self.role = role
@@ -47,6 +49,9 @@ class Host:
         self._transport: NatsTransport | None = None
         self._opening: asyncio.Task[None] | None = None
         self._told = ""
+        #: Why the role refuses to start; whoever runs it ends then, which `on_refusal` asks for.
+        self.refusal: SettingsError | None = None
+        self.on_refusal: Callable[[], None] = lambda: None
 
     @property
     def is_connected(self) -> bool:
@@ -76,6 +81,10 @@ class Host:
                     name=f"hookbus-{self.role.name}",
                 )
                 await self.role.start(self._transport)
+            except SettingsError as e:
+                self.refusal = e
+                self.on_refusal()
+                return
             except HookbusError as e:
                 self._tell(e)
             except Exception:

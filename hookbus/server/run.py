@@ -22,7 +22,11 @@ log = logging.getLogger(__name__)
 
 
 def serve(host: Host, listener: socket.socket, *, json_logs: bool) -> None:
-    """Serve until SIGTERM or ctrl-C; then finish what runs, and return."""
+    """Serve until SIGTERM or ctrl-C; then finish what runs, and return.
+
+    Raises:
+        SettingsError: The role refuses to start with its settings.
+    """
     configure_logs(as_json=json_logs)
     server = uvicorn.Server(
         uvicorn.Config(
@@ -35,8 +39,13 @@ def serve(host: Host, listener: socket.socket, *, json_logs: bool) -> None:
         )
     )
 
-    def on_signal(number: int, frame: FrameType | None) -> None:
+    def end() -> None:
         server.should_exit = True
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        end()
+
+    host.on_refusal = end
 
     # uvicorn raises a signal again after its orderly end, which would then be no orderly end
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -44,6 +53,8 @@ def serve(host: Host, listener: socket.socket, *, json_logs: bool) -> None:
     address = ":".join(map(str, listener.getsockname()[:2]))
     log.info("%s starts; health at http://%s/healthz", host.role.name, address)
     run(server.serve(sockets=[listener]))
+    if host.refusal is not None:
+        raise host.refusal
 
 
 class RoleApp(AsgiFastStream):

@@ -231,6 +231,28 @@ def test_settings_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     assert done.stderr.startswith(f"hookbus: {tmp_path / 'x.toml'}: cannot be read")
 
 
+@pytest.mark.parametrize(
+    ("said", "place"),
+    [
+        ('type = "tool_invoked"\nphase = "validate"\nwhen = ["data.("]', "h.when[0]: "),
+        ("priority = 5", "h.type: missing"),
+    ],
+)
+def test_a_registry_that_cannot_bind_whom_its_settings_name_refuses_to_start(
+    own_broker: EmbeddedBroker, tmp_path: Path, said: str, place: str
+) -> None:
+    file = tmp_path / "hookbus.toml"
+    file.write_text(f'mode = "production"\n[plugins.guard.hooks.h]\n{said}\n')
+
+    done = hookbus(
+        *("serve", "registry", "--http", "127.0.0.1:0", "--settings", str(file)),
+        url=own_broker.url,
+    )
+
+    assert done.returncode == 2, done.stderr
+    assert f"hookbus: {file}: plugins.guard.hooks.{place}" in done.stderr
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the owner of a port")
 def test_a_taken_port_is_refused_and_its_owner_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from hookbus.config.settings import Settings, parse_settings
+from hookbus.errors import SettingsError
 from hookbus.manifest.announcement import Announcement, from_document
-from hookbus.policy import Bound, Overrides, Removal, bind
+from hookbus.policy import Bound, Overrides, Removal, bind, demand_named
 from hookbus.snapshot import Binding
 
 HOOK = {"type": "tool_invoked", "phase": "validate", "name": "h"}
@@ -151,3 +152,32 @@ def test_a_pattern_may_match_what_is_not_known_yet() -> None:
     hook = {"type": "chat.>", "name": "all", "phase": "validate"}
 
     assert bound(settings(), announced("a", hook)).problems == {}
+
+
+@pytest.mark.parametrize("mode", ["production", "development"])
+def test_a_condition_that_does_not_compile_leaves_nobody_unbound_in_silence(mode: str) -> None:
+    hook = {"type": "tool_invoked", "phase": "validate", "when": ["data.("]}
+    said = settings(mode, plugins={"guard": {"hooks": {"h": hook}}})
+
+    with pytest.raises(SettingsError, match=r"the test: plugins\.guard\.hooks\.h\.when\[0\]: "):
+        demand_named(bound(said), said)
+
+
+def test_in_production_a_named_hook_must_say_type_and_phase_somewhere() -> None:
+    said = settings("production", plugins={"a": {"hooks": {"h": {"priority": 3}}}})
+
+    demand_named(bound(said, announced("a", HOOK)), said)
+    with pytest.raises(SettingsError, match=r"plugins\.a\.hooks\.h\.type"):
+        demand_named(bound(said), said)
+
+
+def test_in_development_an_announcement_to_come_may_say_type_and_phase() -> None:
+    said = settings(plugins={"a": {"hooks": {"h": {"priority": 3}}}})
+
+    demand_named(bound(said), said)
+
+
+def test_what_the_settings_do_not_name_may_be_wrong() -> None:
+    said = settings("production", plugins={"a": {"config": {"x": 1}}})
+
+    demand_named(bound(said, announced("a", {**HOOK, "when": ["("]})), said)
