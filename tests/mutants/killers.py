@@ -23,7 +23,7 @@ import pytest
 BEYOND: Final = ("tests/flow", "tests/unit")
 #: Some plugins of pytest are loaded before it could rewrite their asserts.
 _OPTIONS: Final = (
-    *("-x", "-q", "-p", "no:cacheprovider"),
+    *("-x", "-q", "-n", "0", "-p", "no:cacheprovider"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
 )
 _BEYOND_UNITS: Final = (
