@@ -62,6 +62,7 @@ class Ledger:
 
     Attributes:
         payloads: every state that a plugin made or would have made: each may hold other secrets.
+        is_brief: details are left out.
     """
 
     records: list[PluginRecord] = field(default_factory=list)
@@ -70,6 +71,7 @@ class Ledger:
     conflicts: list[dict[str, Any]] = field(default_factory=list)
     payloads: list[Payload] = field(default_factory=list)
     is_degraded: bool = False
+    is_brief: bool = False
 
     def enter(self, asked: Asked) -> None:
         """Enter what one hook came to: the only place where its weight is decided."""
@@ -115,6 +117,16 @@ class Ledger:
             self.objections.append(Objection(None, "verdict", "not_converged", reason))
         else:
             self.warnings.append(reason)
+
+    def leave_details_out(self, size: int, most: int) -> None:
+        """Block what no message could hold: who was asked and why is kept, what changed is not."""
+        reason = f"the decision takes {size} bytes, a message at most {most}"
+        self.objections.append(Objection(None, "limit", "decision_too_large", reason))
+        self.is_brief, self.conflicts, self.warnings = True, [], []
+        self.records = [
+            msgspec.structs.replace(record, pointers=(), notes=(), annotations={})
+            for record in self.records
+        ]
 
     def broke_schema(self, pointer: str, problem: str) -> None:
         """R1: the culprit is who last wrote there, else who last changed anything."""

@@ -18,7 +18,7 @@ from hookbus.dispatch.asking import Asking
 from hookbus.dispatch.chain import too_deep
 from hookbus.dispatch.conflict import Writes
 from hookbus.dispatch.deadline import Allowance, allow
-from hookbus.dispatch.masking import masked, secrets_in
+from hookbus.dispatch.decided import Decided, decided
 from hookbus.dispatch.ordering import Plan, Planner
 from hookbus.dispatch.payload import Payload
 from hookbus.dispatch.recorder import Recorder
@@ -29,32 +29,23 @@ from hookbus.errors import InvalidEvent
 from hookbus.models import Decision
 from hookbus.snapshot import Binding
 from hookbus.telemetry import Observer
-from hookbus.wire.decision import encode_decision, encode_record
 from hookbus.wire.event import Inbound
-
-
-class Decided(msgspec.Struct, frozen=True, gc=False):
-    """A decision and how it was recorded: without its data, and without secrets."""
-
-    decision: Decision
-    record: bytes
-
-    def reply(self) -> bytes:
-        """What the emitter gets; mostly the same bytes."""
-        if self.decision.data is msgspec.UNSET and not self.decision.masked:
-            return self.record
-        return encode_decision(self.decision)
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What dispatching needs of the world."""
+    """What dispatching needs of the world.
+
+    Attributes:
+        max_bytes: the largest message the broker takes; another broker may take less.
+    """
 
     asking: Asking
     shadows: Shadows
     recorder: Recorder
     observer: Observer
     clock: Callable[[], float]
+    max_bytes: Callable[[], int]
 
 
 class Dispatcher:
@@ -66,6 +57,7 @@ class Dispatcher:
         self._recorder = tools.recorder
         self._observer = tools.observer
         self._clock = tools.clock
+        self._max_bytes = tools.max_bytes
         self._planner = Planner()
 
     async def dispatch(self, task: Task) -> Decided:
@@ -80,18 +72,16 @@ class Dispatcher:
         data = _checked(task, original, payload, ledger)
         if not ledger.objections:
             await self._validate(task, plan, payload, ledger)
-        generation = task.snapshot.generation
-        decision = combine(task.inbound, generation, task.decision_id, ledger, data)
-        decided = _without_secrets(task, decision, [original, *ledger.payloads])
-        await self._hand_over(task, plan, payload, decided)
-        return decided
+        made = self._combined(task, original, ledger, data)
+        await self._hand_over(task, plan, payload, made)
+        return made
 
     async def hand_over(self, inbound: Inbound, decision: Decision, received: float) -> Decided:
         """Record a decision that was made without asking anybody."""
-        decided = Decided(decision, encode_record(decision))
-        await self._recorder.record(decision, decided.record)
+        made = decided(decision)
+        await self._recorder.record(decision, made.record)
         self._observer.on_decision(inbound, decision, self._clock() - received)
-        return decided
+        return made
 
     async def _mutate(self, task: Task, plan: Plan, payload: Payload, ledger: Ledger) -> Payload:
         """Ask one after another, each on the last one's result, until a Block (R2, R3).
@@ -156,13 +146,22 @@ class Dispatcher:
         remaining = task.ends - self._clock()
         return allow(remaining, binding.timeout, binding.min_time, reserve, stages)
 
-    async def _hand_over(self, task: Task, plan: Plan, payload: Payload, decided: Decided) -> None:
+    def _combined(self, task: Task, original: Payload, ledger: Ledger, data: Any) -> Decided:
+        """Make the decision; one that no message could hold is a Block without details."""
+        made = _decided(task, original, ledger, data)
+        most = self._max_bytes()
+        if made.size <= most:
+            return made
+        ledger.leave_details_out(made.size, most)
+        return _decided(task, original, ledger, msgspec.UNSET)
+
+    async def _hand_over(self, task: Task, plan: Plan, payload: Payload, made: Decided) -> None:
         """R28: record and observed event reach the connection in the tick of the reply."""
-        decision = decided.decision
-        await self._recorder.record(decision, decided.record)
+        decision = made.decision
+        await self._recorder.record(decision, made.record)
         is_observed = plan.is_observed or task.snapshot.limits.observe
         if is_observed and not decision.dry_run:  # R27
-            await self._recorder.observe(task.inbound, payload.event, decided.record)
+            await self._recorder.observe(task.inbound, payload.event, made.record)
         self._observer.on_decision(task.inbound, decision, self._clock() - task.received)
 
 
@@ -189,6 +188,14 @@ def _checked(task: Task, original: Payload, payload: Payload, ledger: Ledger) ->
     return payload.data
 
 
+def _decided(task: Task, original: Payload, ledger: Ledger, data: Any) -> Decided:
+    generation = task.snapshot.generation
+    decision = combine(task.inbound, generation, task.decision_id, ledger, data)
+    secrets = task.snapshot.catalog.get(task.inbound.event.type).secrets
+    payloads = [original, *ledger.payloads]
+    return decided(decision, secrets, payloads, is_naming=not ledger.is_brief)
+
+
 def _reinvoked(asked: Asked) -> Asked:
     """A later round that changed something again is worth a note (E15)."""
     if asked.round == 1 or asked.change is None or not asked.change.pointers:
@@ -196,14 +203,3 @@ def _reinvoked(asked: Asked) -> Asked:
     if asked.binding.mode == "warn":  # R15: nothing was changed
         return asked
     return asked.noted({"kind": "reinvoked_changed"})
-
-
-def _without_secrets(task: Task, decision: Decision, payloads: list[Payload]) -> Decided:
-    """Name the secret fields, and keep their values out of the record (R28)."""
-    paths = task.snapshot.catalog.get(task.inbound.event.type).secrets
-    if not paths:
-        return Decided(decision, encode_record(decision))
-    found = [found for payload in payloads for found in secrets_in(payload.data, paths)]
-    pointers = dict.fromkeys(pointer for pointer, _ in found)
-    decision = msgspec.structs.replace(decision, masked=tuple(pointers))
-    return Decided(decision, encode_record(masked(decision, [value for _, value in found])))

@@ -154,7 +154,7 @@ class Ingress:
         inbound = with_chain(arrival.inbound, snapshot)
         task = task_of(inbound, snapshot, self._new_id(), arrival.received, timeout)
         if not snapshot.limits.idempotency:
-            return (await self._dispatcher.dispatch(task)).reply()
+            return (await self._dispatcher.dispatch(task)).reply
         return await self._once_per_event(arrival, task)
 
     async def _once_per_event(self, arrival: Arrival, task: Task) -> bytes:
@@ -183,9 +183,8 @@ class Ingress:
         except BaseException:
             self._once.fail(key)
             raise
-        reply = decided.reply()
-        self._once.close(key, decided, reply, self._clock())
-        return reply
+        self._once.close(key, decided, self._clock())
+        return decided.reply
 
     def _over_limit(self, arrival: Arrival) -> Objection | None:
         limits = self._snapshot.limits if self._snapshot else Limits()
@@ -244,7 +243,7 @@ class Ingress:
         ledger = Ledger(objections=[objection])
         decision = combine(arrival.inbound, self.generation, self._new_id(), ledger)
         decided = await self._dispatcher.hand_over(arrival.inbound, decision, arrival.received)
-        return decided.reply()
+        return decided.reply
 
     async def _refuse(self, reply: str, error: ErrorBody) -> None:
         self._counters.count("refused")

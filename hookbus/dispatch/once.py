@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from hookbus.dispatch.dispatcher import Decided
+from hookbus.dispatch.decided import Decided
 from hookbus.errors import HookbusError
 
 WINDOW: Final = 120.0  # seconds
@@ -60,7 +60,7 @@ class Once:
         running = self._running[key] = Running(digest)
         return running
 
-    def close(self, key: Key, decided: Decided, reply: bytes, now: float) -> None:
+    def close(self, key: Key, decided: Decided, now: float) -> None:
         """End an event: whoever waits gets the reply, and it is kept if it may be.
 
         Degraded decisions, and Blocks for another cause than a verdict, may be different the next
@@ -69,12 +69,12 @@ class Once:
         running = self._running.pop(key)
         for waiting in running.waiting:
             if not waiting.done():
-                waiting.set_result(reply)
+                waiting.set_result(decided.reply)
         decision = decided.decision
         if decision.degraded or decision.cause not in (None, "verdict"):
             return
-        self._kept[key] = Kept(running.digest, reply, now + WINDOW)
-        self._bytes += len(reply)
+        self._kept[key] = Kept(running.digest, decided.reply, now + WINDOW)
+        self._bytes += len(decided.reply)
         while len(self._kept) > MAX_ENTRIES or self._bytes > MAX_BYTES:
             self._drop(next(iter(self._kept)))
 

@@ -53,7 +53,10 @@ class DispatcherRole:
         recorder = StreamRecorder(transport, self.counters)
         self._shadows = Shadows(asking, recorder, self.counters)
         observer = CountingObserver(self.counters)
-        dispatcher = Dispatcher(Tools(asking, self._shadows, recorder, observer, clock))
+        tools = Tools(
+            asking, self._shadows, recorder, observer, clock, lambda: transport.max_payload
+        )
+        dispatcher = Dispatcher(tools)
         self.ingress = Ingress(transport, dispatcher, self.counters, _new_decision_id)
         endpoint = Endpoint("emit", subjects.EMIT_ALL, subjects.DISPATCHER_QUEUE, data=self._data)
         service = Service(subjects.DISPATCHER_SERVICE, version, self.instance, endpoints=[endpoint])

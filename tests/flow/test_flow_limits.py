@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from hookbus import subjects
+from hookbus.emitter import Emitter
 from hookbus.errors import InvalidEvent
+from hookbus.models import Decision
 from tests.flow.bus import Bus
-from tests.flow.scripted import CONTINUE, SILENCE, Scripted
+from tests.flow.scripted import CONTINUE, SILENCE, Scripted, says
 
 
 async def test_an_event_above_the_limit_is_blocked_before_anybody_is_asked(bus: Bus) -> None:
@@ -184,3 +186,37 @@ async def test_dispatchers_share_the_events_and_each_is_decided_once(bus: Bus) -
     counted = [d.counters["decisions"] for d in bus.dispatchers]
     assert sum(counted) == 40
     assert all(counted)
+
+
+async def test_a_decision_that_no_message_could_hold_is_a_block_without_details(bus: Bus) -> None:
+    keys = [f"{k:0240}" for k in range(2_000)]
+    names = [f"m{n}" for n in range(6)]
+    plugins = [
+        Scripted(
+            name,
+            says("intercept", data=dict.fromkeys(keys, name)),
+            phase="mutate",
+            type="bulk",
+            timeout_ms=5_000,
+            max_reply_bytes=1_000_000,
+        )
+        for name in names
+    ]
+    await bus.start(*plugins, types={"bulk": {"timeout_ms": 20_000, "max_timeout_ms": 20_000}})
+
+    patient = Emitter(bus.transport, source="/test", timeout=None)
+    decision = await patient.emit("bulk", dict.fromkeys(keys, "xx"), hbtimeoutms=20_000)
+
+    assert (decision.outcome, decision.cause, decision.code) == (
+        "block",
+        "limit",
+        "decision_too_large",
+    )
+    assert decision.reason is not None
+    assert f"at most {bus.dispatcher_transport.max_payload}" in decision.reason
+    assert [(r.plugin, r.verdict, r.mutated, r.pointers) for r in decision.records] == [
+        (name, "intercept", True, ()) for name in names
+    ]
+    assert decision.conflicts == ()
+    [(subject, stored)] = await bus.stored("HOOKBUS_DECISIONS")
+    assert (subject, stored["id"]) == ("hookbus.decision.block.bulk", decision.id)

@@ -1,0 +1,51 @@
+"""A decision as bytes: for the emitter, and without data and secrets for the record. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from hookbus.catalog import SecretPath
+from hookbus.dispatch.masking import masked, secrets_in
+from hookbus.dispatch.payload import Payload
+from hookbus.models import Decision
+from hookbus.wire.decision import encode_decision, encode_record
+
+
+class Decided(msgspec.Struct, frozen=True, gc=False):
+    """A decision, what the emitter gets of it, and what is recorded and observed."""
+
+    decision: Decision
+    reply: bytes
+    record: bytes
+
+    @property
+    def size(self) -> int:
+        """Of the larger message, in bytes."""
+        return max(len(self.reply), len(self.record))
+
+
+def decided(
+    decision: Decision,
+    paths: Iterable[SecretPath] = (),
+    payloads: Iterable[Payload] = (),
+    *,
+    is_naming: bool = True,
+) -> Decided:
+    """Encode *decision*; without secrets and data both messages are the same bytes.
+
+    The fields of *payloads* at *paths* are named if *is_naming*, and their values kept out of the
+    record (R28).
+    """
+    found = [found for payload in payloads for found in secrets_in(payload.data, paths)]
+    if found:
+        if is_naming:
+            pointers = tuple(dict.fromkeys(pointer for pointer, _ in found))
+            decision = msgspec.structs.replace(decision, masked=pointers)
+        record = encode_record(masked(decision, [value for _, value in found]))
+    else:
+        record = encode_record(decision)
+    if decision.data is msgspec.UNSET and not found:
+        return Decided(decision, record, record)
+    return Decided(decision, encode_decision(decision), record)
