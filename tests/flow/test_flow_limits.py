@@ -7,7 +7,6 @@ import pytest
 from hookbus import subjects
 from hookbus.emitter import Emitter
 from hookbus.errors import InvalidEvent
-from hookbus.models import Decision
 from tests.flow.bus import Bus
 from tests.flow.scripted import CONTINUE, SILENCE, Scripted, says
 
