@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import re
+from typing import Any, Final
+
+import msgspec
 import nats.errors
 import nats.js.errors
 from nats.aio.client import DEFAULT_FLUSH_TIMEOUT, Client
@@ -11,10 +16,86 @@ from nats.aio.transport import TcpTransport
 from nats.protocol.parser import PERMISSIONS_ERR, STALE_CONNECTION
 
 from hookbus.errors import Disconnected, NoResponders, RequestTimeout, TransportError
+from hookbus.message import MessageCallback
+
+_NOT_IN_A_SUBJECT: Final = re.compile(r"[ \t\r\n\0]")
+
+log = logging.getLogger(__name__)
+
+
+class Received(msgspec.Struct, frozen=True, gc=False):
+    """A message as it came in."""
+
+    subject: str
+    reply: str
+    data: bytes
+    headers: dict[str, str] | None
 
 
 class NatsClient(Client):
     """nats-py 2.16's client; every override says what it is for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._receivers: dict[int, MessageCallback] = {}
+
+    async def receive(self, subject: str, queue: str, callback: MessageCallback) -> Subscription:
+        """Subscribe, with a callback that is called while the socket is read.
+
+        nats-py hands each message over a queue to a task of the subscription, which was half of
+        what a message cost. There is no queue here that could grow, or drop: who reads slowly is
+        sent slowly.
+        """
+
+        async def deliver(message: Any) -> None:
+            self._call(callback, message)
+
+        subscription = await self.subscribe(subject, queue=queue, cb=deliver)
+        self._receivers[subscription._id] = callback
+        return subscription
+
+    async def stop_receiving(self, subscription: Subscription) -> None:
+        """Unsubscribe; what still comes is dropped."""
+        self._receivers.pop(subscription._id, None)
+        await subscription.unsubscribe()
+
+    async def _process_msg(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes
+    ) -> None:
+        callback = self._receivers.get(sid)
+        if callback is None:  # JetStream's, and what is not subscribed any more
+            await super()._process_msg(sid, subject, reply, data, headers)
+            return
+        self.stats["in_msgs"] += 1
+        self.stats["in_bytes"] += len(data)
+        parsed = await self._process_headers(headers) if headers else None
+        try:
+            message = Received(subject.decode(), reply.decode(), data, parsed)
+        except UnicodeDecodeError:  # the broker routes any bytes
+            return
+        self._call(callback, message)
+
+    def _call(self, callback: MessageCallback, message: Any) -> None:
+        try:
+            callback(message)
+        except Exception:
+            log.exception("the callback for %r failed", message.subject)
+
+    async def send(self, subject: str, data: bytes, reply: str) -> None:
+        """Publish without headers: what nats-py's `publish` does, in a third of its time."""
+        if not subject or _NOT_IN_A_SUBJECT.search(subject) or _NOT_IN_A_SUBJECT.search(reply):
+            raise nats.errors.BadSubjectError
+        if len(data) > self._max_payload:
+            raise nats.errors.MaxPayloadError
+        command = b"PUB %b %b %d\r\n%b\r\n" % (subject.encode(), reply.encode(), len(data), data)
+        self.stats["out_msgs"] += 1
+        self.stats["out_bytes"] += len(data)
+        self._pending.append(command)
+        self._pending_data_size += len(command)
+        if self._pending_data_size > self._max_pending_size > 0:
+            await self._flush_pending(force_flush=True)
+        elif self._flush_queue is None or self._flush_queue.empty():  # the first in this tick
+            await self._flush_pending()
 
     async def flush(self, timeout: int = DEFAULT_FLUSH_TIMEOUT) -> None:
         """Return once the broker has processed everything that was sent before."""

@@ -223,10 +223,12 @@ class NatsTransport:
     ) -> None:
         client = self._client
         self._require_connection()
-        if headers:  # nats-py checks the rest itself
-            check_sendable(subject, data, headers, client.max_payload)
         try:
-            await client.publish(subject, data, reply, dict(headers) if headers else None)
+            if not headers:
+                await client.send(subject, data, reply)
+                return
+            check_sendable(subject, data, headers, client.max_payload)
+            await client.publish(subject, data, reply, dict(headers))
         except nats.errors.MaxPayloadError as error:
             raise PayloadTooLarge(len(data), client.max_payload) from error
         except nats.errors.Error as error:
@@ -243,14 +245,8 @@ class NatsTransport:
     async def subscribe(
         self, subject: str, callback: MessageCallback, *, queue: str = ""
     ) -> Subscription:
-        async def deliver(message: Message) -> None:
-            try:
-                callback(message)
-            except Exception:
-                log.exception("callback of the subscription to %r failed", subject)
-
         try:
-            subscription = await self._client.subscribe(subject, queue=queue, cb=deliver)
+            subscription = await self._client.receive(subject, queue, callback)
         except nats.errors.Error as error:
             raise to_transport_error(error, f"subscription to {subject!r}") from error
         return NatsSubscription(self, self._client, subscription)
@@ -362,10 +358,8 @@ class NatsSubscription:
             await self._client.stop_routing(self._subscription)
             with contextlib.suppress(Disconnected):
                 await self._transport.flush()
-        while self._subscription.pending_msgs:  # noqa: ASYNC110 - nats-py has no event for it
-            await asyncio.sleep(0)
         with contextlib.suppress(nats.errors.Error):
-            await self._subscription.unsubscribe()
+            await self._client.stop_receiving(self._subscription)
 
 
 def _words(error: Exception) -> str:

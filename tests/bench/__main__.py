@@ -7,7 +7,8 @@ Three variants, each on a broker of its own, all alive at once and measured in t
 - hookbus: ``hookbus serve dispatcher`` with the SDK's plugins and emitter
 
 Figures are medians over the rounds; ratios are medians of each round's ratio to raw. A wrong
-decision voids the run. CPU is what the kernel charged each process while it was measured.
+decision voids the run. CPU is what the kernel charged each process while it was measured. Then
+what each feature costs (tests/bench/features.py).
 """
 
 from __future__ import annotations
@@ -26,9 +27,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from hookbus.broker import EmbeddedBroker
-from hookbus.control import request
-from hookbus.transport import NatsTransport
-from tests.bench.processes import Started
+from tests.bench.features import COUNTS, print_features, run_features
+from tests.bench.processes import Started, until_bound
 
 VARIANTS: Final = ("raw", "fair", "hookbus")
 SCENARIOS: Final = {
@@ -48,13 +48,7 @@ def variant(stack: ExitStack, name: str, phase: str, plugins: list[str]) -> Star
     started = Started(stack, broker)
     kind = "raw" if name == "raw" else "sdk"
     if name == "hookbus":
-        environ = {"HOOKBUS_NATS_URL": broker.url}
-        settings = folder / "hookbus.toml"
-        settings.write_text('mode = "development"\n')
-        registry = ["-m", "hookbus", "serve", "registry", "--http", "127.0.0.1:0"]
-        started.start("registry", [*registry, "--settings", str(settings)], environ)
-        dispatcher = ["-m", "hookbus", "serve", "dispatcher", "--http", "127.0.0.1:0"]
-        started.start("dispatcher", dispatcher, environ)
+        started.start_roles(folder, "hookbus")
     else:
         relay = ["-m", "tests.bench.relay", broker.url, phase, *plugins]
         started.start("dispatcher", relay).wait_ready()
@@ -67,26 +61,6 @@ def variant(stack: ExitStack, name: str, phase: str, plugins: list[str]) -> Star
     load = started.start("load", ["-m", "tests.bench.load", kind, broker.url, phase, *plugins])
     load.wait_ready()
     return started
-
-
-async def until_bound(url: str, hooks: int) -> None:
-    """Wait until the dispatcher serves a generation with all *hooks*."""
-    transport = await NatsTransport.connect(url)
-    try:
-        for _ in range(200):
-            try:
-                answer = await request(transport, "bench", "list")
-            except Exception:  # the registry is not there yet
-                await asyncio.sleep(0.05)
-                continue
-            if sum(len(p["hooks"]) for p in answer["plugins"]) == hooks:
-                generation = answer["generation"]
-                await request(transport, "bench", "wait_generation", generation=generation)
-                return
-            await asyncio.sleep(0.05)
-        raise SystemExit("the plugins were not bound within 10 s")
-    finally:
-        await transport.close()
 
 
 def measure(started: Started, in_flight: int, events: int) -> Figures:
@@ -165,15 +139,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="at least 5 for a figure to quote")
     parser.add_argument("--events", type=int, default=4000, help="per measurement, 64 in flight")
     parser.add_argument("--only", choices=SCENARIOS, action="append", help="one scenario or more")
+    parser.add_argument("--no-features", action="store_true", help="only the three variants")
+    parser.add_argument("--features", action="store_true", help="only what each feature costs")
     parser.add_argument("--json", type=Path, help="where to write every round's figures")
     options = parser.parse_args()
     started = time.time()
     everything: dict[str, Any] = {}
     machine = f"Python {platform.python_version()}, {os.cpu_count()} cores"
     print(f"hookbus bench: {options.rounds} rounds, {machine}")
-    for name in options.only or SCENARIOS:
+    for name in () if options.features else options.only or SCENARIOS:
         everything[name] = run_scenario(name, options.rounds, options.events)
         print_table(name, everything[name])
+    for count in () if options.no_features or options.only else COUNTS:
+        costs = run_features(count, options.rounds, options.events)
+        everything[f"features, n={count}"] = costs
+        print_features(count, costs)
     print(f"\n{time.time() - started:.0f} s; every decision was checked")
     if options.json:
         options.json.write_text(json.dumps(everything, indent=1))

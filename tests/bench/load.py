@@ -1,7 +1,8 @@
 """The emitter that is measured: on nats-py alone, or on the SDK. Every decision is checked.
 
 Reads one JSON command a line, ``{"in_flight":1,"events":500}``, and answers each with its
-figures. Seconds and microseconds are named in the keys.
+figures. Seconds and microseconds are named in the keys. In the phase ``both`` a command says by
+``"patches"`` whether the plugins are to patch, and no two events have the same data.
 
     python -m tests.bench.load raw|sdk URL PHASE PLUGIN...
 """
@@ -13,7 +14,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -54,6 +55,20 @@ async def sdk_emitter(url: str) -> Emit:
     return emit
 
 
+async def both_emitter(url: str, commands: Mapping[str, Any]) -> Emit:
+    """Emit what the plugins of tests/bench/features.py look at."""
+    bus = await Emitter.connect(url, source="/bench", principal="bench", timeout=5.0).open()
+    numbers = itertools.count()
+
+    async def emit() -> tuple[str, Any]:
+        user = "patcher" if commands.get("patches") else "u1"
+        data = {**DATA, "user": user, "n": next(numbers), "marks": {}}
+        decision = await bus.emit("message_received", data)
+        return decision.outcome, decision.data
+
+    return emit
+
+
 async def measure(
     emit: Emit, wanted: tuple[str, Any], in_flight: int, events: int
 ) -> dict[str, Any]:
@@ -83,12 +98,20 @@ async def measure(
 
 
 async def main(kind: str, url: str, phase: str, plugins: list[str]) -> None:
-    emit = await {"raw": raw_emitter, "sdk": sdk_emitter}[kind](url)
-    wanted = ("continue", None) if phase == "validate" else ("intercept", plugins)
+    command: dict[str, Any] = {}
+    if phase == "both":
+        emit = await both_emitter(url, command)
+    else:
+        emit = await {"raw": raw_emitter, "sdk": sdk_emitter}[kind](url)
     print("ready", flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
-        command = json.loads(line)
-        print(json.dumps(await measure(emit, wanted, **command)), flush=True)
+        command.clear()
+        command.update(json.loads(line))
+        is_changed = phase == "mutate" or command.get("patches", False)
+        marks = dict.fromkeys(plugins, 1) if phase == "both" else plugins
+        wanted = ("intercept", marks) if is_changed else ("continue", None)
+        figures = await measure(emit, wanted, command["in_flight"], command["events"])
+        print(json.dumps(figures), flush=True)
 
 
 if __name__ == "__main__":

@@ -56,20 +56,32 @@ async def sdk(url: str, phase: str, name: str) -> None:
     plugin = Plugin(name, version="1.0.0")
     priority = int(name.removeprefix("p"))
 
-    if phase == "validate":
+    if phase in ("validate", "both"):
+        hook = "bench" if phase == "validate" else "look"
 
         @plugin.hook(
-            "message_received", phase="validate", name="bench", priority=priority, timeout_ms=5000
+            "message_received", phase="validate", name=hook, priority=priority, timeout_ms=5000
         )
         async def look(event: HookEvent[Any]) -> Verdict | None:
             return None
-    else:
+
+    if phase == "mutate":
 
         @plugin.hook(
             "message_received", phase="mutate", name="bench", priority=priority, timeout_ms=5000
         )
         async def mark(event: HookEvent[Any]) -> Verdict | None:
             return Intercept(data=marked(event.data, name))
+
+    if phase == "both":
+
+        @plugin.hook(
+            "message_received", phase="mutate", name="change", priority=priority, timeout_ms=5000
+        )
+        async def change(event: HookEvent[Any]) -> Verdict | None:
+            if event.data["user"] != "patcher":
+                return None
+            return Intercept(patch=[{"op": "add", "path": f"/marks/{name}", "value": 1}])
 
     server = PluginServer(plugin, await NatsTransport.connect(url, principal=name))
     await server.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from hookbus.broker import EmbeddedBroker
+from hookbus.control import request
+from hookbus.errors import HookbusError
+from hookbus.transport import NatsTransport
 
 
 class Process:
@@ -63,6 +67,10 @@ class Started:
         self._broker = broker
         self.processes: dict[str, Process] = {}
 
+    @property
+    def url(self) -> str:
+        return self._broker.url
+
     def start(
         self, name: str, arguments: list[str], environ: Mapping[str, str] | None = None
     ) -> Process:
@@ -70,10 +78,40 @@ class Started:
         self._stack.callback(process.end)
         return process
 
+    def start_roles(self, folder: Path, program: str) -> None:
+        """Start registry and dispatcher; *program* is the module that is `hookbus`."""
+        environ = {"HOOKBUS_NATS_URL": self.url}
+        settings = folder / "hookbus.toml"
+        settings.write_text('mode = "development"\n')
+        serve = ["-m", program, "serve"]
+        address = ["--http", "127.0.0.1:0"]
+        self.start("registry", [*serve, "registry", *address, "--settings", str(settings)], environ)
+        self.start("dispatcher", [*serve, "dispatcher", *address], environ)
+
     def cpu(self) -> dict[str, float]:
         """Seconds of CPU that each process has had so far."""
         pids = {name: process.pid for name, process in self.processes.items()}
         return {name: cpu_of(pid) for name, pid in {**pids, "broker": self._broker.pid}.items()}
+
+
+async def until_bound(url: str, hooks: int) -> None:
+    """Wait until the dispatcher serves a generation with all *hooks*."""
+    transport = await NatsTransport.connect(url)
+    try:
+        for _ in range(200):
+            try:
+                answer = await request(transport, "bench", "list")
+            except HookbusError:  # the registry is not there yet
+                await asyncio.sleep(0.05)
+                continue
+            if sum(len(p["hooks"]) for p in answer["plugins"]) == hooks:
+                generation = answer["generation"]
+                await request(transport, "bench", "wait_generation", generation=generation)
+                return
+            await asyncio.sleep(0.05)
+        raise SystemExit("the plugins were not bound within 10 s")
+    finally:
+        await transport.close()
 
 
 def cpu_of(pid: int) -> float:
