@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from bisect import bisect_left
+from typing import Any, Final, Protocol
 
 from hookbus.models import Decision, PluginRecord
 from hookbus.wire.event import Inbound
@@ -60,6 +61,65 @@ class Counters:
         return dict(self._values)
 
 
+#: Upper bounds in milliseconds, each included; what takes longer is counted behind the last.
+BUCKETS_MS: Final = (
+    *(0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0),
+    *(1_000.0, 2_000.0, 5_000.0, 10_000.0, 30_000.0),
+)
+MAX_PLUGINS: Final = 1_000  # histograms of plugins; names of more than that are a defect somewhere
+
+
+class Histogram:
+    """Counts of durations by bucket."""
+
+    __slots__ = ("_counts", "_sum_ms")
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(BUCKETS_MS) + 1)
+        self._sum_ms = 0.0
+
+    def observe(self, ms: float) -> None:
+        """Count one duration, in milliseconds."""
+        self._counts[bisect_left(BUCKETS_MS, ms)] += 1
+        self._sum_ms += ms
+
+    def as_dict(self) -> dict[str, Any]:
+        """``{"count": 2, "sum_ms": 3.1, "counts": [0, …]}``; one more count than bounds."""
+        counts = list(self._counts)
+        return {"count": sum(counts), "sum_ms": round(self._sum_ms, 3), "counts": counts}
+
+
+class Latencies:
+    """How long decisions took, and each plugin's answers."""
+
+    __slots__ = ("_decisions", "_plugins")
+
+    def __init__(self) -> None:
+        self._decisions = Histogram()
+        self._plugins: dict[str, Histogram] = {}
+
+    def decided(self, ms: float) -> None:
+        """Count one decision, from the event's arrival."""
+        self._decisions.observe(ms)
+
+    def answered(self, plugin: str, ms: float) -> None:
+        """Count one hook that was called, from the call to its answer or the end of its time."""
+        histogram = self._plugins.get(plugin)
+        if histogram is None:
+            if len(self._plugins) >= MAX_PLUGINS:
+                return
+            histogram = self._plugins[plugin] = Histogram()
+        histogram.observe(ms)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of them by name, with the buckets' bounds."""
+        return {
+            "bounds_ms": list(BUCKETS_MS),
+            "decisions": self._decisions.as_dict(),
+            "plugins": {name: found.as_dict() for name, found in self._plugins.items()},
+        }
+
+
 class Observer(Protocol):
     """Sees every dispatch; the only place where anything is measured."""
 
@@ -71,10 +131,11 @@ class Observer(Protocol):
 
 
 class CountingObserver:
-    """Counts outcomes and fail-opens."""
+    """Counts outcomes, fail-opens and how long it all took."""
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: Counters, latencies: Latencies) -> None:
         self._counters = counters
+        self._latencies = latencies
 
     def on_start(self, inbound: Inbound) -> None:
         pass
@@ -82,7 +143,10 @@ class CountingObserver:
     def on_decision(self, inbound: Inbound, decision: Decision, seconds: float) -> None:
         self._counters.count("decisions")
         self._counters.count(_OUTCOME_COUNTERS[decision.outcome])
+        self._latencies.decided(seconds * 1000)
         for record in decision.records:
+            if record.attempt:
+                self._latencies.answered(record.plugin, record.ms)
             if record.resolution != "enforced":
                 self._counters.count(record.resolution)
             if record.failure is not None or record.notes:

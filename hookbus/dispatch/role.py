@@ -23,7 +23,7 @@ from hookbus.loop import clock_of
 from hookbus.presence import Endpoint, Presence, Service
 from hookbus.runtimes.remote import Remote
 from hookbus.snapshot import Snapshot, decode_document
-from hookbus.telemetry import Counters, CountingObserver
+from hookbus.telemetry import Counters, CountingObserver, Latencies
 from hookbus.transport import Message, Transport
 
 RETRY: Final = 0.25  # seconds between attempts to follow the configuration
@@ -44,6 +44,7 @@ class DispatcherRole:
         """Dispatch over *transport*; *open_config* opens the bucket ``hookbus_config``."""
         self.instance = secrets.token_hex(8)
         self.counters = Counters()
+        self._latencies = Latencies()
         self._transport = transport
         self._open_config = open_config
         self._remote = Remote(transport, self.instance, self.counters)
@@ -52,7 +53,7 @@ class DispatcherRole:
         asking = Asking(self._remote, self._breakers, clock)
         recorder = StreamRecorder(transport, self.counters)
         self._shadows = Shadows(asking, recorder, self.counters)
-        observer = CountingObserver(self.counters)
+        observer = CountingObserver(self.counters, self._latencies)
         tools = Tools(
             asking, self._shadows, recorder, observer, clock, lambda: transport.max_payload
         )
@@ -127,6 +128,7 @@ class DispatcherRole:
             "in_flight": self.ingress.in_flight,
             "breakers": self._breakers.states(),
             "counters": self.counters.as_dict(),
+            "latencies": self._latencies.as_dict(),
         }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 PAGE = Path(__file__).parents[2] / "docs" / "protocol.md"
 
 #: What differs from one conversation to the next; only its type is compared.
-VOLATILE = frozenset(["id", "call", "ms", "generation", "in_flight"])
+VOLATILE = frozenset(["id", "call", "ms", "sum_ms", "count", "generation", "in_flight"])
 TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 
 _BLOCK = re.compile(r"^```(\w+) ([\w-]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -70,6 +70,8 @@ def settled(value: Any, key: str = "") -> Any:
     """Put a type's name in place of what cannot be the same twice."""
     if key == "counters":
         return sorted(value)
+    if key == "counts":
+        return len(value)
     if isinstance(value, dict):
         return {name: settled(member, name) for name, member in value.items()}
     if isinstance(value, list):

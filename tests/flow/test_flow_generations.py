@@ -143,3 +143,22 @@ async def test_a_dispatcher_tells_its_generation_and_counters_in_its_stats(bus: 
         "shadow_blocks",
         "extension_ignored",
     } <= data["counters"].keys()
+
+
+async def test_stats_tell_how_long_decisions_and_answers_took(bus: Bus) -> None:
+    await bus.start(
+        Scripted("a", CONTINUE.at(0.03)), Scripted("b", phase="mutate", when=["event.id == ''"])
+    )
+    await bus.emit()
+    await bus.until(lambda: bus.counters["decisions"] == 1)
+
+    [stats] = await bus.ask("STATS", "hookbus-dispatcher")
+
+    latencies = stats["endpoints"][0]["data"]["latencies"]
+    assert latencies["decisions"]["count"] == 1
+    assert latencies["plugins"].keys() == {"a"}  # b was not called
+    a = latencies["plugins"]["a"]
+    assert (a["count"], sum(a["counts"])) == (1, 1)
+    assert 30 <= a["sum_ms"] <= latencies["decisions"]["sum_ms"]
+    least = latencies["bounds_ms"].index(20)
+    assert sum(a["counts"][: least + 1]) == 0
