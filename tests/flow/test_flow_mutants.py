@@ -71,3 +71,17 @@ def test_call_ids_are_22_characters_that_never_come_again() -> None:
 
     assert [i for i in ids if not re.fullmatch(r"[A-Za-z0-9_-]{22}", i)] == []
     assert len(set(ids)) == 1_000
+
+
+async def test_a_shadow_record_says_its_version_and_whose_decision_it_stands_beside(
+    bus: Bus,
+) -> None:
+    await bus.start(Scripted("s", mode="shadow"))
+
+    decision = await bus.emit()
+    await bus.until(lambda: bus.dispatcher.counters.as_dict()["decisions"] == 1)
+    await bus.dispatcher.stop()
+    stored = await bus.stored(subjects.DECISIONS_STREAM)
+
+    [shadow] = [message for subject, message in stored if ".shadow." in subject]
+    assert (shadow["v"], shadow["decision"]) == (1, decision.id)
