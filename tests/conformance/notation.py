@@ -30,7 +30,7 @@ _LISTS: Final = ("when", "writable", "rewrites", "cache_key")
 #: What a part says about itself and the registry is not told.
 _OWN: Final = ("absent", "queue", "version")
 _COMMA: Final = re.compile(r",(?![^(]*\))")  # none inside of parentheses
-_MACRO: Final = re.compile(r"\$(text|nest|ops)\((\d+)\)")
+_MACRO: Final = re.compile(r"\$(text|nest|ops|keys)\((\d+)\)")
 
 
 class NotationError(ValueError):
@@ -119,7 +119,7 @@ def scaled(tree: Any, scale: float) -> Any:
 
 
 def expand(text: str) -> str:
-    """Replace ``$text(N)``, ``$nest(N)`` and ``$ops(N)`` by so long, deep or many of them."""
+    """Replace ``$text(N)``, ``$nest(N)``, ``$ops(N)`` and ``$keys(N)`` by so long, deep or many."""
     return _MACRO.sub(lambda match: _MACROS[match[1]](int(match[2])), text)
 
 
@@ -127,6 +127,7 @@ _MACROS: Final[dict[str, Callable[[int], str]]] = {
     "text": lambda n: '"' + "x" * n + '"',
     "nest": lambda n: "[" * n + "]" * n,
     "ops": lambda n: json.dumps([{"op": "add", "path": "/n", "value": 1}] * n),
+    "keys": lambda n: json.dumps({f"k{k:0239}": n for k in range(n)}),
 }
 
 
