@@ -6,9 +6,13 @@ import re
 from itertools import islice
 
 import msgspec
+import pytest
 
 from hookbus import subjects
+from hookbus.models import Decision
 from hookbus.runtimes.remote import call_ids
+from hookbus.telemetry import CountingObserver
+from hookbus.wire.event import Inbound
 from tests.flow.bus import HI, Bus
 from tests.flow.scripted import Scripted, says
 
@@ -85,3 +89,41 @@ async def test_a_shadow_record_says_its_version_and_whose_decision_it_stands_bes
 
     [shadow] = [message for subject, message in stored if ".shadow." in subject]
     assert (shadow["v"], shadow["decision"]) == (1, decision.id)
+
+
+async def test_an_observer_hears_that_an_event_begins_and_how_long_its_decision_took(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[object] = []
+
+    def on_start(_: CountingObserver, inbound: Inbound) -> None:
+        heard.append(inbound.event.type)
+
+    def on_decision(_: CountingObserver, __: Inbound, decision: Decision, seconds: float) -> None:
+        heard.extend([decision.outcome, seconds])
+
+    monkeypatch.setattr(CountingObserver, "on_start", on_start)
+    monkeypatch.setattr(CountingObserver, "on_decision", on_decision)
+    await bus.start(Scripted("a", says("continue").at(0.06)), max_event_bytes=2_000)
+
+    await bus.emit()
+    await bus.emit({"text": "x" * 2_000})
+
+    assert heard[:2] == ["message_received", "continue"]
+    assert heard[2] == bus.about(0.06)
+    assert heard[3:] == ["block", bus.about(0)]
+
+
+async def test_a_decision_as_large_as_a_message_may_be_is_sent(
+    memory_bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = memory_bus
+    await bus.start(Scripted("a"))
+    first = await bus.send(msgspec.json.encode(EVENT))
+
+    size = property(lambda _: len(first.data))
+    monkeypatch.setattr(type(bus.dispatcher_transport), "max_payload", size)
+    second = await bus.send(msgspec.json.encode({**EVENT, "id": "2"}))
+
+    assert len(second.data) == len(first.data)
+    assert msgspec.json.decode(second.data)["outcome"] == "continue"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookbus.catalog import TypeSettings
-from hookbus.dispatch.deadline import allow, budget_of, event_timeout
+from hookbus.dispatch.deadline import SPENT, allow, budget_of, event_timeout
 from hookbus.snapshot import Limits
 
 SECONDS = st.floats(0.001, 100.0)
@@ -70,6 +70,12 @@ def test_without_any_budget_nothing_is_allowed(remaining: float) -> None:
     allowance = allow(remaining, wanted=0.2, min_time=0.05, reserve=0.0, stages=1)
 
     assert (allowance.timeout, allowance.is_shortened) == (0.0, True)
+
+
+def test_the_last_whole_millisecond_is_given_away() -> None:
+    allowance = allow(SPENT, wanted=0.2, min_time=0.05, reserve=0.0, stages=1)
+
+    assert allowance.timeout == SPENT
 
 
 @given(SECONDS, SECONDS, SECONDS, st.floats(0, 100.0), st.integers(1, 70))
