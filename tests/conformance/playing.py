@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from hookbus import subjects, verdict_bytes
-from hookbus.emitter import Emitter
 from hookbus.errors import ControlError, InvalidEvent, Unavailable
 from hookbus.models import Decision
 from hookbus.transport import Transport
@@ -22,30 +21,13 @@ from tests.conformance.comparing import (
     summary,
     to_json,
 )
-from tests.conformance.notation import expand, read_part, scaled
+from tests.conformance.emitting import data_of, send
+from tests.conformance.notation import read_part, scaled
 from tests.conformance.stage import Stage
 from tests.conformance.table import TYPE, Case, Step
 from tests.flow.bus import Bus
 
-DATA = {"a": 1}  # of an event that says nothing else
-TIMEOUT_MS = 5_000  # likewise
 PATIENCE = 3.0  # seconds for what comes after the decision, as a late reply does
-#: What an emit is told beside CloudEvents attributes.
-_OWN = frozenset(
-    (
-        "data",
-        "json",
-        "type",
-        "by",
-        "dry_run",
-        "timeout",
-        "within",
-        "chain",
-        "times",
-        "together",
-        "on_unavailable",
-    )
-)
 
 
 class Performance:
@@ -200,48 +182,25 @@ class Performance:
     # -- emits ------------------------------------------------------------------------------
 
     async def _decided(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Emit one event; return all that it may be compared with."""
+        """Send one event; return all that it may be compared with."""
         loop = asyncio.get_running_loop()
         transport = await self._connection(given.get("by", subjects.ANONYMOUS))
-        data = self._data(given)
+        data = data_of(given)
         started = loop.time()
         try:
-            decision = await self._request(transport, data, given)
+            decision = await send(transport, data, given, self._scale)
         except InvalidEvent as e:
             return {"expect": f"refused {e.code} {e.pointer}".rstrip(), "reason": str(e)}
         except Unavailable as e:
             return {"expect": f"unavailable {e.code}", "reason": str(e)}
+        if decision is None:
+            return {"expect": "stored"}
         ms = (loop.time() - started) * 1000
         self._decisions.append(decision)
         right = {"continue": data, "block": None, "intercept": decision.data}[decision.outcome]
         if decision.data != right:
             self.problems.append(f"data: expected {right!r}, got {decision.data!r}")
         return {**of_decision(decision), "elapsed": ms, "below": ms}
-
-    async def _request(self, transport: Transport, data: Any, given: dict[str, Any]) -> Decision:
-        within = given["within"] * self._scale / 1000 if "within" in given else None
-        emitter = Emitter(
-            transport,
-            source="/test",
-            principal=given.get("by", subjects.ANONYMOUS),
-            on_unavailable=given.get("on_unavailable", "raise"),
-            timeout=within,
-        )
-        attributes = {key: value for key, value in given.items() if key not in _OWN}
-        if "chain" in given:
-            attributes["hbchain"] = given["chain"]
-        if within is None and given.get("timeout") != "none":
-            attributes.setdefault(
-                "hbtimeoutms", max(10, round(given.get("timeout", TIMEOUT_MS) * self._scale))
-            )
-        return await emitter.emit(
-            given.get("type", TYPE), data, dry_run=given.get("dry_run", False), **attributes
-        )
-
-    def _data(self, given: dict[str, Any]) -> Any:
-        if "json" in given:
-            return msgspec.json.decode(expand(given["json"]))
-        return given.get("data", DATA)
 
     async def _connection(self, principal: str) -> Transport:
         if principal not in self._emitting:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from itertools import islice
 
@@ -9,6 +10,9 @@ import msgspec
 import pytest
 
 from hookbus import subjects
+from hookbus.dispatch.dispatcher import Dispatcher
+from hookbus.errors import Unavailable
+from hookbus.message import Message
 from hookbus.models import Decision
 from hookbus.runtimes.remote import call_ids
 from hookbus.telemetry import CountingObserver
@@ -127,3 +131,43 @@ async def test_a_decision_as_large_as_a_message_may_be_is_sent(
 
     assert len(second.data) == len(first.data)
     assert msgspec.json.decode(second.data)["outcome"] == "continue"
+
+
+async def test_after_a_defect_of_the_dispatcher_the_same_event_may_come_again(
+    memory_bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = memory_bus
+    await bus.start(Scripted("a"))
+
+    async def broken(*_: object) -> None:
+        await asyncio.sleep(0.05)
+        raise ValueError("a defect")
+
+    with monkeypatch.context() as patching:
+        patching.setattr(Dispatcher, "dispatch", broken)
+        failed = await bus.together(bus.send(msgspec.json.encode(EVENT)) for _ in range(2))
+    decided = await bus.send(msgspec.json.encode(EVENT))
+
+    codes = [msgspec.json.decode(reply.data)["error"]["code"] for reply in failed]
+    assert codes == ["unavailable", "unavailable"]
+    assert msgspec.json.decode(decided.data)["outcome"] == "continue"
+
+
+@pytest.mark.parametrize("answer", [b'{"error": {"code": 503}}', b'["seq"]', b"no"])
+async def test_only_a_stream_that_says_its_sequence_has_stored_an_event(
+    bus: Bus, answer: bytes
+) -> None:
+    await bus.start()
+    await bus.forget_stream(subjects.OBSERVE_STREAM)
+
+    async def on_observe(message: Message) -> None:
+        await bus.registry_transport.publish(message.reply, answer)
+
+    def begin(message: Message) -> None:
+        bus.begin(on_observe(message))
+
+    await bus.registry_transport.subscribe(subjects.observe("message_received"), begin)
+    await bus.registry_transport.flush()
+
+    with pytest.raises(Unavailable, match="not stored"):
+        await bus.emitter.notify("message_received", HI)
