@@ -11,6 +11,8 @@ def main() -> None:
         from hookbus.cli.app import run  # what it needs is the extra 'cli'
 
         run()
+    except KeyboardInterrupt:
+        sys.exit(130)  # as a shell says of what ctrl-C ended
     except ModuleNotFoundError as e:
         if e.name is None or e.name.partition(".")[0] == "hookbus":
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Final
@@ -19,6 +20,9 @@ COMMANDS: Final = ("demo", "up", "emit", "plugins", "settings", "conformance", "
 
 def run() -> None:
     """Run the command that this process's arguments name."""
+    for stream in (sys.stdout, sys.stderr):  # not every terminal can write ✓ and people's names
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         make_app(sys.argv[1:])()
     except HookbusError as e:

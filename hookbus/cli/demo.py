@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import signal
 import sys
@@ -54,8 +53,6 @@ def demo(
         raise UsageError("demo: expected --fast or --speed, got both")
     # as ctrl-C does it, so that the temporary folder goes, too
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(SHELL_SIGNAL + number))
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # not every terminal can write ✓ and names
     console = Console()
     stage: Stage = JsonStage(sys.stdout) if as_json else TerminalStage(console)
     is_watched = console.is_terminal and not as_json

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from hookbus.cli.errors import BLOCKED_BY_VERDICT, BLOCKED_OTHERWISE, DONE, UsageError
+from hookbus.cli.operating import print_json
 from hookbus.cli.render import render_decision
 from hookbus.config.connection import connection_from
 from hookbus.emitter import Emitter
@@ -59,7 +60,7 @@ def emit(
         _emit(url, source, type, payload, timeout=timeout, dry_run=dry_run, **attributes)
     )
     if as_json:
-        print(msgspec.json.encode(decision).decode(), flush=True)
+        print_json(decision)
     else:
         Console().print(render_decision(decision, payload))
     raise typer.Exit(_exit_code(decision))

@@ -58,5 +58,6 @@ async def wait_served(transport: Transport, who: str, generation: int) -> dict[s
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON object on a line."""
-    print(msgspec.json.encode(value).decode(), flush=True)
+    """Print one JSON object on a line; it is UTF-8 whatever the terminal's encoding."""
+    sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
+    sys.stdout.flush()
