@@ -273,7 +273,7 @@ class Performance:
     async def _end(self, expected: dict[str, Any]) -> dict[str, Any]:
         """What the whole case came to, as far as anybody wants to know."""
         found: dict[str, Any] = {"answers": self._answers}
-        if expected.keys() & {"calls", "sees", "told", "dry", "chains"}:
+        if expected.keys() & {"calls", "sees", "told", "dry", "chains", "traced"}:
             found |= self._calls_of(await self._cast.do("calls"))
         if "counters" in expected:
             found["counters"] = {name: self._bus.counters[name] for name in expected["counters"]}
@@ -290,13 +290,16 @@ class Performance:
         sees: dict[str, list[Any]] = defaultdict(list)
         told: dict[str, list[int]] = defaultdict(list)
         chains: dict[str, list[str]] = defaultdict(list)
+        traced: dict[str, list[str]] = defaultdict(list)
         for call in calls:
             sees[call["plugin"]].append(call["event"]["data"])
             told[call["plugin"]].append(call.get("timeout_ms", 0))
             chains[call["plugin"]].append(call["event"].get("hbchain", ""))
+            traced[call["plugin"]].append(call.get("traceparent", ""))
         wanted = self._case.expected
         return {
             "chains": {name: chains[name] for name in wanted.get("chains", ())},
+            "traced": {name: traced[name] for name in wanted.get("traced", ())},
             "calls": call_line(calls, beside),
             "sees": {name: sees[name] for name in wanted.get("sees", ())},
             "told": {name: told[name] for name in wanted.get("told", ())},

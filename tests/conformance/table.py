@@ -43,6 +43,7 @@ PLAYED: Final = frozenset(
         "told",
         "dry",
         "chains",
+        "traced",
         "counters",
         "shadow",
         "recorded",

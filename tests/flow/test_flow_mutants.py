@@ -18,7 +18,7 @@ from hookbus.runtimes.remote import call_ids
 from hookbus.telemetry import CountingObserver
 from hookbus.wire.event import Inbound
 from tests.flow.bus import HI, Bus
-from tests.flow.scripted import Scripted, says
+from tests.flow.scripted import CONTINUE, Scripted, says
 
 EVENT = {
     "specversion": "1.0",
@@ -171,3 +171,47 @@ async def test_only_a_stream_that_says_its_sequence_has_stored_an_event(
 
     with pytest.raises(Unavailable, match="not stored"):
         await bus.emitter.notify("message_received", HI)
+
+
+async def test_a_notification_is_answered_with_whether_it_was_stored(bus: Bus) -> None:
+    await bus.start()
+
+    stored = await bus.send(msgspec.json.encode(EVENT), kind="notify")
+    dry = await bus.send(msgspec.json.encode({**EVENT, "hbdryrun": True}), kind="notify")
+
+    answers = [msgspec.json.decode(reply.data)["stored"] for reply in (stored, dry)]
+    assert answers == [True, False]
+
+
+async def test_a_dispatcher_is_ready_with_a_connection_and_a_configuration(bus: Bus) -> None:
+    role = await bus.start_dispatcher(can_cut=True)
+    is_ready = [role.is_ready]
+
+    await bus.start_registry()
+    await bus.until(lambda: role.ingress.generation == 1)
+    is_ready.append(role.is_ready)
+    bus.cut(bus.dispatcher_transport)
+    await bus.until(lambda: not bus.dispatcher_transport.is_connected)
+    is_ready.append(role.is_ready)
+    bus.mend(bus.dispatcher_transport)
+
+    assert is_ready == [False, True, False]
+
+
+async def test_a_probe_whose_wait_was_cancelled_lets_another_one_through(memory_bus: Bus) -> None:
+    bus = memory_bus
+    errors = says("error"), says("error")
+    plugin = Scripted("a", *errors, CONTINUE.at(1.0), CONTINUE)
+    await bus.start(plugin, breaker={"failures": 2, "open_ms": 100, "max_open_ms": 100})
+    for _ in errors:
+        await bus.emit()
+    await asyncio.sleep(0.2)
+
+    bus.begin(bus.emit())
+    await bus.until(lambda: len(plugin.calls) == 3)
+    for task in bus.dispatcher.ingress._running:
+        task.cancel()
+    decision = await bus.emit()
+
+    assert decision.outcome == "continue"
+    assert bus.counters["refused"] == 0

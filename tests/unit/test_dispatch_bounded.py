@@ -54,7 +54,7 @@ def test_decisions_are_kept_up_to_so_many_bytes(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(once, "MAX_BYTES", 20)
     events = Once()
 
-    for name, size in (("a", 10), ("b", 10), ("c", 10), ("d", 20)):
+    for name, size in (("a", 10), ("b", 10), ("c", 1), ("d", 20)):
         _decide(events, name, size)
         kept = _kept(events, "abcd")
         assert kept == {"a": ["a"], "b": ["a", "b"], "c": ["b", "c"], "d": ["d"]}[name]
