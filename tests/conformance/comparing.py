@@ -76,6 +76,7 @@ def of_decision(decision: Decision) -> dict[str, Any]:
         "masked": raw["masked"],
         "trace": raw["trace_id"],
         "hashes": {r["plugin"]: r["patch_hash"] for r in records if r["patch_hash"]},
+        "took": {r["plugin"]: r["ms"] for r in records},
         "annotations": {r["plugin"]: r["annotations"] for r in records if r["annotations"]},
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import defaultdict
 from typing import Any
 
@@ -166,6 +167,11 @@ class Performance:
         if found != step.given:
             self.problems.append(f"generation: expected {step.given}, got {found}")
 
+    async def _on_ready(self, step: Step) -> None:
+        """Whether the dispatcher says that it can decide."""
+        if self._bus.dispatcher.is_ready is not step.given:
+            self.problems.append(f"ready: expected {step.given}")
+
     async def _on_wait_generation(self, step: Step) -> None:
         """Ask for the next generation, make it by the given part, and see who serves it then."""
         wanted = await self._bus.served() + 1
@@ -215,6 +221,9 @@ class Performance:
         for key, exact in (("elapsed", self._stage.elapsed), ("below", self._stage.below)):
             if key in expected:
                 expected[key] = exact(expected[key], self._scale)
+        if "took" in expected:
+            took = expected["took"].items()
+            expected["took"] = {name: self._stage.elapsed(ms, self._scale) for name, ms in took}
         missing = expected.keys() - found.keys()
         found = {**dict.fromkeys(missing), **found}
         self.problems.extend(differences(expected, found))
@@ -296,6 +305,8 @@ class Performance:
             told[call["plugin"]].append(call.get("timeout_ms", 0))
             chains[call["plugin"]].append(call["event"].get("hbchain", ""))
             traced[call["plugin"]].append(call.get("traceparent", ""))
+        if not all(_CALL_ID.fullmatch(call["call"]) for call in calls if "call" in call):
+            self.problems.append("calls: expected ids of 22 characters")
         wanted = self._case.expected
         return {
             "chains": {name: chains[name] for name in wanted.get("chains", ())},
@@ -321,6 +332,8 @@ class Performance:
         for body in shadows:
             if known and body["decision"] not in known:
                 self.problems.append(f"shadow: no decision has the id {body['decision']!r}")
+        if {body["v"] for _, body in stored} - {1}:
+            self.problems.append("recorded: expected version 1")
         text = msgspec.json.encode([body for _, body in stored]).decode()
         return {
             "recorded": [summary(body) for body in records],
@@ -337,6 +350,7 @@ class Performance:
             self.problems.append(f"recorded: expected {expected}, got {body}")
 
 
+_CALL_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 _DECIDED = ("continue", "intercept", "block")
 
 

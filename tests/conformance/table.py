@@ -33,6 +33,7 @@ EMITTED: Final = frozenset(
         "below",
         "annotations",
         "hashes",
+        "took",
     )
 )
 #: What the whole case may be compared with, at its end.
@@ -76,6 +77,7 @@ WORDS: Final = (
     "alike",
     "generation",
     "wait_generation",
+    "ready",
 )
 
 
