@@ -215,3 +215,32 @@ async def test_a_probe_whose_wait_was_cancelled_lets_another_one_through(memory_
 
     assert decision.outcome == "continue"
     assert bus.counters["refused"] == 0
+
+
+async def test_a_dispatcher_that_stopped_hears_nothing_more(memory_bus: Bus) -> None:
+    bus = memory_bus
+    await bus.start()
+    role, used = bus.dispatcher, bus.dispatcher.ingress.generation
+
+    await role.stop()
+    bus.dispatchers.remove(role)
+    prefix = subjects.reply_prefix(role.instance)
+    await bus.transport.publish(f"{prefix}no-call.a", b"{}")
+    await bus.add(Scripted("a"))
+    await bus.transport.flush()
+    await asyncio.sleep(0.1)
+
+    assert role.counters["unmatched_reply"] == 0
+    assert role.ingress.generation == used
+    assert await bus.ask("PING", "hookbus-dispatcher") == []
+
+
+async def test_a_dispatcher_that_stopped_waits_for_no_configuration(memory_bus: Bus) -> None:
+    bus = memory_bus
+    role = await bus.start_dispatcher()
+
+    await role.stop()
+    await bus.start_registry()
+    await asyncio.sleep(1.0)
+
+    assert not role.is_ready
