@@ -209,7 +209,7 @@ async def test_a_probe_whose_wait_was_cancelled_lets_another_one_through(memory_
 
     bus.begin(bus.emit())
     await bus.until(lambda: len(plugin.calls) == 3)
-    for task in bus.dispatcher.ingress._running:
+    for task in filter(None, bus.dispatcher.ingress._running):
         task.cancel()
     decision = await bus.emit()
 

@@ -28,7 +28,7 @@ _OPTIONS: Final = (
 )
 _BEYOND_UNITS: Final = (
     *("test_patches", "test_wire", "test_verdict_bytes"),
-    *("test_breaker", "test_dispatch"),
+    *("test_breaker", "test_dispatch", "test_deadline", "test_payload", "test_remote"),
 )
 
 NOT_RUN: Final = "not run"  # what a check returns that could not even begin
