@@ -1,5 +1,4 @@
-"""A small form of ``python -m tests.mutants``: every rule's mutant. The automatic ones join when
-their survivors are listed with reasons."""
+"""A small form of ``python -m tests.mutants``: every rule's mutant, and some automatic ones."""
 
 from __future__ import annotations
 
@@ -16,6 +15,8 @@ from tests.mutants.report import accepted_survivors
 from tests.mutants.rules import DoesNotApply, applied, hunks_of, rule_mutants
 
 ROOT = Path(__file__).parents[2]
+SEED = 4
+SAMPLE = 10
 
 SOURCE = "def f(a, b):\n    if a < b:\n        return 1\n    if a < b:\n        return 2\n"
 PATCH = """\
@@ -85,6 +86,13 @@ def test_each_rules_mutant_is_killed_by_the_tests_that_it_names(tmp_path: Path) 
 
     assert report["problems"] == report["missed"] == []
     assert [v["mutant"] for v in report["verdicts"] if v["killer"] is None] == []
+
+
+def test_a_sample_of_automatic_mutants_is_killed_or_accounted_for(tmp_path: Path) -> None:
+    report = _run(tmp_path, "--automatic", f"--sample={SAMPLE}", f"--seed={SEED}")
+
+    assert report["mutants"] == SAMPLE
+    assert [v["mutant"] for v in report["verdicts"] if not v["killer"] and not v["kind"]] == []
 
 
 def _run(directory: Path, *arguments: str) -> dict[str, Any]:
