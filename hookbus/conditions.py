@@ -6,6 +6,7 @@ refused when it is compiled: comprehension macros, and long or deeply nested exp
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from functools import cache, lru_cache
@@ -40,17 +41,30 @@ class InvalidCondition(HookbusError):
 class Scope:
     """What conditions see of one payload state; converted for CEL once, at the first use."""
 
-    __slots__ = ("_activation", "_variables")
+    __slots__ = ("_activation", "_is_widened", "_variables")
 
     def __init__(self, event: Mapping[str, Any], data: Any) -> None:
         """Offer *event* (the attributes that the event has) and *data*."""
         self._variables: dict[str, Any] = {"event": event, "data": data}
         self._activation: Any = None
+        self._is_widened = False
 
     def activation(self) -> Any:
         if self._activation is None:
             self._activation = _environment().Activation(self._variables)
         return self._activation
+
+    def widen(self) -> bool:
+        """Take integers beyond 64 bits as doubles; tell whether that was still to be done.
+
+        CEL holds no such integer, and one anywhere makes an error of all data. It is looked for
+        only then: walking the data costs more than most conditions.
+        """
+        if self._is_widened:
+            return False
+        self._is_widened = True
+        self._variables, self._activation = _widened(self._variables), None
+        return True
 
 
 class Condition:
@@ -70,6 +84,12 @@ class Condition:
 
     def holds(self, scope: Scope) -> bool | str:
         """Return True or False, or as a text why it is neither."""
+        held = self._holds(scope)
+        if isinstance(held, str) and scope.widen():
+            held = self._holds(scope)
+        return held
+
+    def _holds(self, scope: Scope) -> bool | str:
         try:
             value = self._expression.eval(scope.activation())
         except (RuntimeError, TypeError, ValueError) as e:
@@ -81,6 +101,20 @@ class Condition:
         if value.type() == cel.Type.ERROR:
             return str(value).splitlines()[0]
         return f"expected true or false, got {value.type().name()}"
+
+
+def _widened(value: Any) -> Any:
+    """Return *value* with integers beyond 64 bits as doubles, which is what JSON means by them."""
+    if isinstance(value, dict):
+        return {key: _widened(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_widened(inner) for inner in value]
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf
+    return value
 
 
 def check_condition(source: str) -> str | None:

@@ -37,6 +37,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
         attempt: 0 means that it was not called.
         change: what its Intercept came to.
         is_shortened: the event's budget cut its timeout.
+        is_misled: it failed on data that an earlier plugin had left without its schema.
         objection: a Block that is not the plugin's own doing.
     """
 
@@ -49,6 +50,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     change: Change | None = None
     is_shortened: bool = False
     is_cached: bool = False
+    is_misled: bool = False
     objection: Objection | None = None
 
     def noted(self, note: dict[str, Any]) -> Asked:
@@ -62,6 +64,7 @@ class Ledger:
 
     Attributes:
         payloads: every state that a plugin made or would have made: each may hold other secrets.
+        is_spoilt: a plugin could not judge data that broke its schema: the schema blocks.
         is_brief: details are left out.
     """
 
@@ -71,7 +74,13 @@ class Ledger:
     conflicts: list[dict[str, Any]] = field(default_factory=list)
     payloads: list[Payload] = field(default_factory=list)
     is_degraded: bool = False
+    is_spoilt: bool = False
     is_brief: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing that further mutating plugins say could let the event pass."""
+        return self.is_spoilt or bool(self.objections)
 
     def enter(self, asked: Asked) -> None:
         """Enter what one hook came to: the only place where its weight is decided."""
@@ -89,7 +98,10 @@ class Ledger:
             self.objections.append(objection)  # R5: `open` never softens a Block
         elif objection is not None and asked.binding.is_closed:
             resolution = "failed_closed"
-            self.objections.append(objection)
+            if asked.is_misled:
+                self.is_spoilt = True
+            else:
+                self.objections.append(objection)
         elif objection is not None:
             resolution = "failed_open"
             self.is_degraded = True

@@ -124,7 +124,9 @@ class Asking:
             notes=reply.notes,
             is_shortened=allowance.is_shortened or reply.is_capped,
         )
-        if reply.answer.change is not None:
+        if reply.answer.failure == "service_error" and _is_spoilt(task, payload):
+            asked = structs.replace(asked, is_misled=True)
+        elif reply.answer.change is not None:
             asked = _checked(asked, reply.answer.change, payload, task.snapshot.limits)
         if binding.cache_ttl_ms:
             key = cache_key(binding, task.snapshot.generation, task.inbound, payload)
@@ -133,8 +135,19 @@ class Asking:
 
     def _learn(self, task: Task, asked: Asked, sent: float) -> None:
         breaker = self._breakers.of(asked.binding, task.snapshot.limits.breaker)
-        if asked.answer.failure is not None or breaker.is_moved:
-            breaker.record(asked.answer.failure, asked.is_shortened, self._clock(), sent)
+        failed = "schema" if asked.is_misled else asked.answer.failure
+        if failed is not None or breaker.is_moved:
+            breaker.record(failed, asked.is_shortened, self._clock(), sent)
+
+
+def _is_spoilt(task: Task, payload: Payload) -> bool:
+    """Tell whether earlier plugins left data that breaks the schema (R1).
+
+    A later one may still mend it; one with a typed handler cannot judge it, and is not to blame.
+    """
+    if payload.event is task.inbound.body:
+        return False
+    return not task.snapshot.catalog.get(task.inbound.event.type).is_valid(payload.data)
 
 
 def _checked(asked: Asked, wish: tuple[str, Any], payload: Payload, limits: Limits) -> Asked:

@@ -100,7 +100,7 @@ class Dispatcher:
             allowance = self._allow(task, plan, index, binding, number)
             [asked] = await self._asking.ask(task, [(binding, allowance)], payload, number)
             ledger.enter(_reinvoked(asked))
-            if ledger.objections:
+            if ledger.is_over:
                 return payload
             if asked.attempt == 0 and not asked.is_cached:
                 rounds.not_asked(index)

@@ -15,7 +15,7 @@ import msgspec
 
 from hookbus import subjects
 from hookbus.errors import InvalidEvent
-from hookbus.wire.limits import MAX_DEPTH, NOT_JSON, exceeds_depth
+from hookbus.wire.limits import MAX_DEPTH, NOT_JSON, cut, exceeds_depth
 
 MIN_TIMEOUT_MS: Final = 10
 
@@ -200,7 +200,7 @@ def _structured(body: bytes, headers: Mapping[str, str]) -> bytes:
     if "hbtimeoutms" in attributes:
         attributes["hbtimeoutms"] = _integer(attributes["hbtimeoutms"], "/hbtimeoutms")
     if "hbdryrun" in attributes:
-        attributes["hbdryrun"] = attributes["hbdryrun"] == "true"
+        attributes["hbdryrun"] = _boolean(attributes["hbdryrun"], "/hbdryrun")
     if "content-type" in headers:
         attributes["datacontenttype"] = headers["content-type"]
     if body:
@@ -216,6 +216,12 @@ def _integer(text: str, pointer: str) -> int:
     if not re.fullmatch(r"[0-9]{1,12}", text):
         raise InvalidEvent(f"expected an integer, got {text!r}", pointer=pointer)
     return int(text)
+
+
+def _boolean(text: str, pointer: str) -> bool:
+    if text not in ("true", "false"):  # a dry run that is taken for a real event has effects
+        raise InvalidEvent(f"expected true or false, got {cut(text, 40)!r}", pointer=pointer)
+    return text == "true"
 
 
 def _explain(error: msgspec.DecodeError) -> InvalidEvent:

@@ -25,6 +25,7 @@ class Turn:
     notes: list[dict[str, Any]] = field(default_factory=list)
     is_cached: bool = False
     is_unsupported: bool = False
+    is_misled: bool = False
     after: Any = None
     operations: Operations = field(default_factory=list)
     pointers: list[str] = field(default_factory=list)
@@ -78,7 +79,8 @@ class Tally:
             self.object(hook.plugin, "verdict", said.code, reason, said.message)
         elif heard.failure is not None and hook.is_closed:
             is_deadline = heard.failure == "timeout" and heard.is_shortened  # R7
-            self.object(hook.plugin, "deadline" if is_deadline else "failure", heard.failure)
+            if not turn.is_misled:  # R1: the schema blocks in its place
+                self.object(hook.plugin, "deadline" if is_deadline else "failure", heard.failure)
             resolution = "failed_closed"
         elif heard.failure is not None:
             self.is_degraded = True

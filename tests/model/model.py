@@ -171,7 +171,10 @@ class Deciding:
     def take_turn(self, hook: Hook, number: int, reserve: int, stages_left: int) -> Turn:
         turn = self.settled_unasked(hook, number) or self.ask(hook, number, reserve, stages_left)
         self.now += turn.heard.lasted
+        turn.is_misled = turn.heard.failure == "service_error" and self.breaks_schema()
         self.finish(turn)
+        if turn.is_misled and hook.is_closed and hook.mode == "enforce":
+            self.check_schema()
         return turn
 
     def find_conflicts(self, turn: Turn, written: list[tuple[str, str, Any]]) -> None:
@@ -189,15 +192,19 @@ class Deciding:
             self.tally.object(hook.plugin, "verdict", "write_conflict")
 
     def check_schema(self) -> None:
-        """R1: ``n``, if there, is an integer; the culprit last wrote there, else last changed."""
-        data = self.data
-        if not self.settings.type.wants_number or not isinstance(data, dict) or "n" not in data:
-            return
-        if isinstance(data["n"], int) and not isinstance(data["n"], bool):
+        """R1: the culprit last wrote there, else last changed."""
+        if not self.breaks_schema():
             return
         mutators = [record for record in reversed(self.tally.records) if record["mutated"]]
         wrote = [r for r in mutators if any(overlap(p, "/n") is not None for p in r["pointers"])]
         self.tally.object([*wrote, *mutators][0]["plugin"], "failure", "schema")
+
+    def breaks_schema(self) -> bool:
+        """``n``, if there, is an integer."""
+        data = self.data
+        if not self.settings.type.wants_number or not isinstance(data, dict) or "n" not in data:
+            return False
+        return not isinstance(data["n"], int) or isinstance(data["n"], bool)
 
     # validate
 
@@ -295,7 +302,8 @@ class Deciding:
         """Breaker and cache learn; then it is entered."""
         hook, heard = turn.hook, turn.heard
         if turn.is_asked:
-            self.bus.breaker(hook).learn(self.now, heard.failure, is_shortened=heard.is_shortened)
+            failed = "schema" if turn.is_misled else heard.failure  # not its own
+            self.bus.breaker(hook).learn(self.now, failed, is_shortened=heard.is_shortened)
             if hook.cache_ttl_ms and hook.phase == "validate" and heard.said is not None:
                 self.bus.keep(self.cache_key(hook), heard.said, self.now + hook.cache_ttl_ms * MS)
         if turn.round > 1 and turn.changes:

@@ -92,6 +92,24 @@ def test_a_structured_body_is_not_taken_for_a_binary_one() -> None:
     assert decode(headers).event.id == "1"
 
 
+def in_binary_mode(**attributes: str) -> Any:
+    headers = {"ce-specversion": "1.0", "ce-id": "2", "ce-source": "/t", "ce-type": "order_placed"}
+    return decode_event(b"{}", headers | attributes, "chat", "order_placed")
+
+
+@pytest.mark.parametrize(("text", "is_dry"), [("true", True), ("false", False)])
+def test_a_header_says_whether_it_is_a_dry_run(text: str, is_dry: bool) -> None:
+    assert in_binary_mode(**{"ce-hbdryrun": text}).dry_run is is_dry
+
+
+@pytest.mark.parametrize("text", ["TRUE", "1", "maybe", ""])
+def test_a_dry_run_that_is_not_spelt_so_is_refused_and_never_taken_for_real(text: str) -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        in_binary_mode(**{"ce-hbdryrun": text})
+
+    assert refused.value.pointer == "/hbdryrun"
+
+
 def test_replaced_members_leave_the_others_as_they_were() -> None:
     body = b'{"a": 1.0e2, "b" : [1, 2], "data":{"x":1}}'
 
