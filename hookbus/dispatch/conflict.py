@@ -34,6 +34,7 @@ class Writes:
     """The net writes of one round, in order."""
 
     _writes: list[_Write] = field(default_factory=list)
+    _tree: _Tree = field(default_factory=dict)
 
     def add(self, binding: Binding, pointers: tuple[str, ...], after: Any) -> list[Conflict]:
         """Enter what *binding* net-changed and return the conflicts with earlier plugins.
@@ -41,16 +42,38 @@ class Writes:
         A conflict is recorded once per earlier pointer, at the shorter of the two paths, when the
         values there differ and the later plugin does not list that pointer in ``rewrites``.
         """
-        contested = _Contested(pointers, after)
-        conflicts = [
-            Conflict(path, earlier.plugin, binding.plugin)
-            for earlier in self._writes
-            if earlier.plugin != binding.plugin
-            and (path := contested.path(earlier)) is not None
-            and not any(patches.covers(allowed, earlier.pointer) for allowed in binding.rewrites)
-        ]
-        self._writes.extend(_Write(pointer, binding.plugin, after) for pointer in pointers)
+        conflicts: list[Conflict] = []
+        if any([_meets(self._tree, pointer) for pointer in pointers]):
+            contested = _Contested(pointers, after)
+            conflicts = [
+                Conflict(path, earlier.plugin, binding.plugin)
+                for earlier in self._writes
+                if earlier.plugin != binding.plugin
+                and (path := contested.path(earlier)) is not None
+                and not any(patches.covers(outer, earlier.pointer) for outer in binding.rewrites)
+            ]
+        for pointer in pointers:
+            _enter(self._tree, pointer)
+            self._writes.append(_Write(pointer, binding.plugin, after))
         return conflicts
+
+
+def _enter(tree: _Tree, pointer: str) -> None:
+    for token in pointer.split("/"):
+        tree = tree.setdefault(token, {})
+    tree[_END] = {}
+
+
+def _meets(tree: _Tree, pointer: str) -> bool:
+    """Tell whether *pointer* overlaps one in the tree: what mostly does not need no closer look."""
+    for token in pointer.split("/"):
+        below = tree.get(token)
+        if below is None:
+            return False
+        if _END in below:
+            return True
+        tree = below
+    return True
 
 
 class _Contested:
@@ -65,10 +88,7 @@ class _Contested:
         self._compared: dict[tuple[int, str], bool] = {}
         self._tree: _Tree = {}
         for pointer in pointers:
-            node = self._tree
-            for token in pointer.split("/"):
-                node = node.setdefault(token, {})
-            node[_END] = {}
+            _enter(self._tree, pointer)
 
     def path(self, earlier: _Write) -> str | None:
         """The shortest place that both write and where they leave different values."""

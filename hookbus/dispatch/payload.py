@@ -12,7 +12,7 @@ from hookbus.conditions import Scope
 from hookbus.dispatch.matching import scope_of
 from hookbus.errors import BadPatch, HookbusError
 from hookbus.snapshot import Binding, Limits
-from hookbus.wire.event import Inbound, replace_members
+from hookbus.wire.event import Inbound, envelope_of
 from hookbus.wire.limits import MAX_DEPTH, exceeds_depth
 
 GROWTH_FLOOR: Final = 64 * 1024  # bytes that a patch may add to a payload of any size
@@ -21,11 +21,12 @@ GROWTH_FLOOR: Final = 64 * 1024  # bytes that a patch may add to a payload of an
 class Payload:
     """The data as it stands, and the whole event's bytes around it. Never changed in place."""
 
-    __slots__ = ("_digest", "_scope", "data", "event")
+    __slots__ = ("_digest", "_envelope", "_scope", "data", "event")
 
-    def __init__(self, data: Any, event: bytes) -> None:
+    def __init__(self, data: Any, event: bytes, envelope: bytes | None = None) -> None:
         self.data = data
         self.event = event
+        self._envelope = envelope
         self._digest: bytes | None = None
         self._scope: Scope | None = None
 
@@ -35,6 +36,12 @@ class Payload:
         if self._digest is None:
             self._digest = digest_of(self.data)
         return self._digest
+
+    def with_data(self, data: Any) -> Payload:
+        """The same event with other data; the envelope is taken apart once, at the first change."""
+        if self._envelope is None:
+            self._envelope = envelope_of(self.event)
+        return Payload(data, b"%b%b}" % (self._envelope, _encode(data)), self._envelope)
 
     def scope(self, inbound: Inbound) -> Scope:
         """What conditions see of this state; converted once, not once per plugin."""
@@ -91,10 +98,10 @@ def change(payload: Payload, binding: Binding, answer: tuple[str, Any], limits: 
     dropped: tuple[str, ...] = ()
     if binding.is_restricted:
         operations, dropped = _permitted(operations, binding)
+    net = operations
     if kind == "patch" or dropped:
         after = patches.apply(before, operations, max_bytes=max_growth)
-    is_net = kind != "patch" and not dropped
-    net = operations if is_net else patches.difference(before, after)
+        net = patches.difference(before, after, patches.written_paths(operations))
     if not net:
         return Change(payload, operations, (), dropped)
     _check_length(net, max_growth)
@@ -131,11 +138,12 @@ def _permitted(
 
 
 def _replaced(payload: Payload, data: Any, limits: Limits, max_growth: int) -> Payload:
-    event = replace_members(payload.event, {"data": msgspec.Raw(_encode(data))})
-    if len(event) > limits.max_event_bytes:
-        raise BadPatch(f"the event would take {len(event)} bytes, at most {limits.max_event_bytes}")
-    if len(event) - len(payload.event) > max_growth:
+    changed = payload.with_data(data)
+    size = len(changed.event)
+    if size > limits.max_event_bytes:
+        raise BadPatch(f"the event would take {size} bytes, at most {limits.max_event_bytes}")
+    if size - len(payload.event) > max_growth:
         raise BadPatch(f"the event would grow by more than {max_growth} bytes")
-    if exceeds_depth(event, MAX_DEPTH + 1):
+    if exceeds_depth(changed.event, MAX_DEPTH + 1):
         raise BadPatch(f"the data would nest deeper than {MAX_DEPTH} levels")
-    return Payload(data, event)
+    return changed

@@ -14,6 +14,7 @@ from hookbus.patches.operations import (
     patch_hash,
     to_json,
     written,
+    written_paths,
 )
 from hookbus.patches.pointers import Tokens, covers, overlaps, pointer, resolve, tokens
 from hookbus.patches.values import MISSING, Missing, equal
@@ -37,4 +38,5 @@ __all__ = [
     "to_json",
     "tokens",
     "written",
+    "written_paths",
 ]

@@ -101,15 +101,20 @@ def patch_hash(operations: Iterable[Operation]) -> str:
     return hashlib.sha256(_CANONICAL.encode(to_json(operations))).hexdigest()
 
 
-def written(operations: Iterable[Operation]) -> tuple[str, ...]:
-    """Return the pointers that *operations* write, each once, in order of their first use.
+def written_paths(operations: Iterable[Operation]) -> list[Tokens]:
+    """Return where *operations* write, in order.
 
     A move writes its ``from`` (which it empties) and then its ``path``; a test writes nothing.
     """
-    seen: dict[str, None] = {}
+    paths: list[Tokens] = []
     for operation in operations:
         if operation.op == "move":
-            seen[pointer(operation.source)] = None
+            paths.append(operation.source)
         if operation.op != "test":
-            seen[pointer(operation.path)] = None
-    return tuple(seen)
+            paths.append(operation.path)
+    return paths
+
+
+def written(operations: Iterable[Operation]) -> tuple[str, ...]:
+    """Return the pointers that *operations* write, each once, in order of their first use."""
+    return tuple(dict.fromkeys([pointer(path) for path in written_paths(operations)]))

@@ -110,6 +110,13 @@ def replace_members(body: bytes, members: Mapping[str, Any]) -> bytes:
     return _encode(kept)
 
 
+def envelope_of(body: bytes) -> bytes:
+    """An event's bytes up to its data: followed by any JSON and ``}``, they are an event."""
+    members = _decode_members(body)
+    members.pop("data", None)
+    return b'%b,"data":' % _encode(members)[:-1]
+
+
 def trace_of(traceparent: str | None) -> tuple[str | None, bool]:
     """Return a ``traceparent``'s trace id and sampled flag; a broken one counts as none."""
     match = _TRACEPARENT.fullmatch(traceparent) if traceparent else None

@@ -90,6 +90,20 @@ def test_applying_a_difference_makes_the_one_of_the_other(before: Any, after: An
 
 
 @QUICK
+@given(_cases())
+def test_where_it_was_written_is_where_it_differs(case: tuple[Any, list[dict[str, Any]]]) -> None:
+    document, raw = case
+    applied, result = _by_us(document, raw)
+    if not applied:
+        return
+    written = patches.written_paths(patches.decode(raw, max_ops=256))
+
+    operations = patches.difference(document, result, written)
+
+    assert patches.to_json(operations) == patches.to_json(patches.difference(document, result))
+
+
+@QUICK
 @given(VALUES, VALUES)
 def test_a_difference_survives_the_wire(before: Any, after: Any) -> None:
     operations = patches.difference(before, after)
