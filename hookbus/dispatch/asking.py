@@ -7,24 +7,20 @@ plugin's permissions) stands here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from msgspec import structs
 
 from hookbus.dispatch.aggregate import Asked, Objection
 from hookbus.dispatch.breaker import Breakers
 from hookbus.dispatch.cache import VerdictCache, cache_key
-from hookbus.dispatch.deadline import Allowance
 from hookbus.dispatch.matching import match
 from hookbus.dispatch.payload import ForbiddenWrite, Payload, change
 from hookbus.dispatch.task import Task
 from hookbus.errors import BadPatch
 from hookbus.runtimes.base import Question, Reply, Runtime
 from hookbus.snapshot import Binding, Limits
-from hookbus.wire.call import whole_milliseconds
 from hookbus.wire.verdict import Answer, failure
-
-Wanted: TypeAlias = tuple[Binding, Allowance]
 
 _NOT_ASKED: Final = failure("timeout", "not asked: the event's time was over")
 _REFUSED: Final = failure("breaker_open", "not asked: it failed too often in a row")
@@ -41,7 +37,7 @@ class Asking:
         self._clock = clock
 
     async def ask(
-        self, task: Task, wanted: Sequence[Wanted], payload: Payload, round_: int = 1
+        self, task: Task, wanted: Sequence[Question], payload: Payload, round_: int = 1
     ) -> list[Asked]:
         """Ask one stage and return what each hook came to, in the order of *wanted*."""
         results = [self._without_asking(task, w, payload, round_) for w in wanted]
@@ -57,7 +53,7 @@ class Asking:
         return [result for result in results if result is not None]
 
     def _without_asking(
-        self, task: Task, wanted: Wanted, payload: Payload, round_: int
+        self, task: Task, wanted: Question, payload: Payload, round_: int
     ) -> Asked | None:
         """Settle a hook that need not or may not be called; None is one to call."""
         binding, allowance = wanted
@@ -83,27 +79,17 @@ class Asking:
                 )
         if allowance.timeout <= 0:
             return Asked(binding, _NOT_ASKED, attempt=0, round=round_, is_shortened=True)
-        breaker = self._breakers.of(binding, task.snapshot.limits.breaker)
-        if breaker.state != "closed" and not breaker.admit(self._clock()):
+        breaker = self._breakers.known(binding)
+        if breaker is not None and not breaker.admit(self._clock()):
             note = {"kind": "breaker_open"}
             return Asked(binding, _REFUSED, attempt=0, round=round_, notes=(note,))
         return None
 
     async def _call(
-        self, task: Task, wanted: Sequence[Wanted], payload: Payload, round_: int, sent: float
+        self, task: Task, wanted: Sequence[Question], payload: Payload, round_: int, sent: float
     ) -> list[Reply]:
-        questions = [
-            Question(
-                binding,
-                allowance.timeout,
-                whole_milliseconds(allowance.timeout),
-                round_,
-                allowance.cap,
-            )
-            for binding, allowance in wanted
-        ]
         try:
-            return await self._runtime.ask(questions, task.tail(payload.event))
+            return await self._runtime.ask(wanted, task.tail(payload.event, round_))
         except BaseException:
             # the wait was cancelled: a half-open breaker must let another probe through
             for binding, _ in wanted:
@@ -111,7 +97,7 @@ class Asking:
             raise
 
     def _settled(
-        self, task: Task, wanted: Wanted, payload: Payload, round_: int, reply: Reply
+        self, task: Task, wanted: Question, payload: Payload, round_: int, reply: Reply
     ) -> Asked:
         """Turn a reply into what it came to, and let the cache learn from it."""
         binding, allowance = wanted
@@ -134,9 +120,11 @@ class Asking:
         return asked
 
     def _learn(self, task: Task, asked: Asked, sent: float) -> None:
-        breaker = self._breakers.of(asked.binding, task.snapshot.limits.breaker)
         failed = "schema" if asked.is_misled else asked.answer.failure
-        if failed is not None or breaker.is_moved:
+        breaker = self._breakers.known(asked.binding)
+        if breaker is None and failed is not None:
+            breaker = self._breakers.of(asked.binding, task.snapshot.limits.breaker)
+        if breaker is not None:
             breaker.record(failed, asked.is_shortened, self._clock(), sent)
 
 

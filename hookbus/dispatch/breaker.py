@@ -51,11 +51,6 @@ class Breaker:
         self._probing = False
         self._probed_at = 0.0
 
-    @property
-    def is_moved(self) -> bool:
-        """It is not as it was made: a success would change it."""
-        return self.state != "closed" or self._failures > 0
-
     def admit(self, now: float) -> bool:
         """Tell whether a call may be made; half-open lets exactly one probe through."""
         if self.state == "closed":
@@ -114,8 +109,12 @@ class Breakers:
     def __init__(self) -> None:
         self._breakers: dict[tuple[str, str], Breaker] = {}
 
+    def known(self, binding: Binding) -> Breaker | None:
+        """Return the breaker of a binding's plugin in its mode; None is one that never failed."""
+        return self._breakers.get((binding.plugin, binding.mode)) if self._breakers else None
+
     def of(self, binding: Binding, limits: BreakerLimits) -> Breaker:
-        """Return the breaker of a binding's plugin in its mode."""
+        """Return it, or make it."""
         key = (binding.plugin, binding.mode)
         breaker = self._breakers.get(key)
         if breaker is None:

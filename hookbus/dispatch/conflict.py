@@ -43,7 +43,7 @@ class Writes:
         values there differ and the later plugin does not list that pointer in ``rewrites``.
         """
         conflicts: list[Conflict] = []
-        if any([_meets(self._tree, pointer) for pointer in pointers]):
+        if any(_meets(self._tree, pointer) for pointer in pointers):
             contested = _Contested(pointers, after)
             conflicts = [
                 Conflict(path, earlier.plugin, binding.plugin)

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
 from hookbus.catalog import TypeSettings
+from hookbus.runtimes.base import Allowance
 from hookbus.snapshot import Limits
 
 RETURN_MARGIN: Final = 0.1  # of the event's timeout, kept for the way back to the emitter
@@ -18,20 +17,6 @@ MAX_RETURN_MARGIN: Final = 0.050  # seconds
 #: Seconds; what is left below it is no time: no plugin can be told less, floats are rounded, and
 #: the timer that ended the call before may have come half a millisecond early.
 SPENT: Final = 0.001
-
-
-class Allowance(msgspec.Struct, frozen=True, gc=False):
-    """What one call may take.
-
-    Attributes:
-        timeout: seconds; 0 means that no budget is left and the call is not made.
-        is_shortened: the budget, not the plugin's own timeout, ends the call.
-        cap: seconds that an extension may at most reach.
-    """
-
-    timeout: float
-    is_shortened: bool
-    cap: float = 0.0
 
 
 def event_timeout(asked_ms: int | None, settings: TypeSettings, limits: Limits) -> float:

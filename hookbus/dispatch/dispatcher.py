@@ -17,7 +17,7 @@ from hookbus.dispatch.aggregate import Asked, Ledger, Objection, combine
 from hookbus.dispatch.asking import Asking
 from hookbus.dispatch.chain import too_deep
 from hookbus.dispatch.conflict import Writes
-from hookbus.dispatch.deadline import Allowance, allow
+from hookbus.dispatch.deadline import allow
 from hookbus.dispatch.decided import Decided, decided
 from hookbus.dispatch.ordering import Plan, Planner
 from hookbus.dispatch.payload import Payload
@@ -27,6 +27,7 @@ from hookbus.dispatch.shadow import Shadows
 from hookbus.dispatch.task import Task
 from hookbus.errors import InvalidEvent
 from hookbus.models import Decision
+from hookbus.runtimes.base import Allowance
 from hookbus.snapshot import Binding
 from hookbus.telemetry import Observer
 from hookbus.wire.event import Inbound

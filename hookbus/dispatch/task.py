@@ -24,12 +24,15 @@ class Task(msgspec.Struct, frozen=True, gc=False):
     received: float
     ends: float
 
-    def tail(self, event: bytes) -> CallTail:
+    def tail(self, event: bytes, round_: int) -> CallTail:
         """The part of a call that one stage shares; only a sampled trace is passed on."""
         traceparent = self.inbound.event.traceparent
         is_sampled = traceparent is not None and trace_of(traceparent)[1]
         return CallTail(
-            self.snapshot.generation, trace_member(traceparent) if is_sampled else b"", event
+            round_,
+            self.snapshot.generation,
+            trace_member(traceparent) if is_sampled else b"",
+            event,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -12,20 +12,22 @@ from hookbus.wire.call import CallTail
 from hookbus.wire.verdict import Answer
 
 
-class Question(msgspec.Struct, frozen=True, gc=False):
-    """One call to make.
+class Allowance(msgspec.Struct, frozen=True, gc=False):
+    """What one call may take.
 
     Attributes:
-        timeout: seconds, above 0; retries share it.
-        timeout_ms: what the plugin is told.
+        timeout: seconds, shared by retries; 0 means that no budget is left, and no call is made.
+        is_shortened: the budget, not the plugin's own timeout, ends the call.
         cap: seconds that an extension may at most reach.
     """
 
-    binding: Binding
     timeout: float
-    timeout_ms: int
-    round: int
-    cap: float
+    is_shortened: bool
+    cap: float = 0.0
+
+
+#: One call to make.
+Question: TypeAlias = tuple[Binding, Allowance]
 
 
 class Reply(msgspec.Struct, frozen=True, gc=False):

@@ -21,7 +21,7 @@ from hookbus import subjects
 from hookbus.errors import TransportError
 from hookbus.loop import clock_of
 from hookbus.models import FailureClass
-from hookbus.runtimes.base import Question, Reply
+from hookbus.runtimes.base import Allowance, Question, Reply
 from hookbus.runtimes.timers import EARLY, Timers
 from hookbus.snapshot import Binding
 from hookbus.telemetry import Counters
@@ -75,26 +75,29 @@ class _Call:
     """One call on its way."""
 
     __slots__ = (
+        "allowance",
         "attempt",
+        "binding",
         "due",
         "expected",
         "index",
         "is_capped",
         "notes",
-        "question",
         "sent",
         "stage",
     )
 
     def __init__(
-        self, stage: _Stage, index: int, question: Question, expected: Expected, sent: float
+        self, stage: _Stage, index: int, question: Question, call_id: str, sent: float
     ) -> None:
         self.stage = stage
         self.index = index
-        self.question = question
-        self.expected = expected
+        binding, allowance = question
+        self.binding: Binding = binding
+        self.allowance: Allowance = allowance
+        self.expected = Expected(binding.plugin, call_id, 1, binding.max_reply_bytes)
         self.sent = sent
-        self.due = sent + question.timeout
+        self.due = sent + allowance.timeout
         self.attempt = 1
         self.notes: tuple[dict[str, Any], ...] = ()
         self.is_capped = False
@@ -136,7 +139,10 @@ class Remote:
         sent = self._clock()
         try:
             for index, question in enumerate(questions):
-                await self._start(stage, index, question, sent)
+                call_id = next(self._ids)
+                call = self._calls[call_id] = _Call(stage, index, question, call_id, sent)
+                stage.open.append(call)
+                await self._send(call, call.allowance.timeout)
             if stage.missing:
                 self._arm(stage)
                 await stage.done
@@ -146,19 +152,10 @@ class Remote:
                 self._forget(call, "late_reply")
         return [reply for reply in stage.replies if reply is not None]
 
-    async def _start(self, stage: _Stage, index: int, question: Question, sent: float) -> None:
-        binding, call_id = question.binding, next(self._ids)
-        expected = Expected(binding.plugin, call_id, 1, binding.max_reply_bytes)
-        call = _Call(stage, index, question, expected, sent)
-        self._calls[call_id] = call
-        stage.open.append(call)
-        await self._send(call, question.timeout_ms)
-
-    async def _send(self, call: _Call, timeout_ms: int) -> None:
-        question, call_id = call.question, call.expected.call
-        binding = question.binding
+    async def _send(self, call: _Call, timeout: float) -> None:
+        binding, call_id = call.binding, call.expected.call
         body = encode_call(
-            call_id, call.attempt, question.round, binding.target, timeout_ms, call.stage.tail
+            call_id, call.attempt, binding.target, whole_milliseconds(timeout), call.stage.tail
         )
         try:
             await self._transport.publish(
@@ -190,13 +187,12 @@ class Remote:
 
     def _extend(self, call: _Call, extend: Extend) -> None:
         """Give more time, once, never past the stage's cap (D10-D13)."""
-        question = call.question
-        most = question.binding.max_extension_ms
+        most = call.binding.max_extension_ms
         if call.notes or most <= 0 or extend.extend_ms <= 0:
             self._counters.count("extension_ignored")
             return
         wanted = call.due + min(extend.extend_ms, most) / 1000
-        latest = call.sent + question.cap
+        latest = call.sent + call.allowance.cap
         call.is_capped = wanted > latest
         call.due = min(wanted, latest)
         call.notes = ({"kind": "extended", "ms": min(extend.extend_ms, most)},)
@@ -204,7 +200,7 @@ class Remote:
 
     def _failed(self, call: _Call, answer: Answer, further: str = "late_reply") -> None:
         """Try again within the call's one timeout, where that is allowed; else that was it."""
-        delay = retry_delay(call.question.binding, answer.failure, call.attempt)
+        delay = retry_delay(call.binding, answer.failure, call.attempt)
         if delay is None or self._clock() + delay >= call.due:
             self._settle(call, answer, further)
             return
@@ -218,7 +214,7 @@ class Remote:
         await asyncio.sleep(delay)
         left = call.due - self._clock()
         if call.expected.call in self._calls and left > 0:
-            await self._send(call, whole_milliseconds(left))
+            await self._send(call, left)
 
     def _settle(self, call: _Call, answer: Answer, further: str) -> None:
         """Fill the call's slot; the last one ends the stage. R13: the first valid reply wins."""
@@ -262,17 +258,16 @@ class Remote:
 
     def _on_denied(self, subject: str) -> None:
         for call in list(self._calls.values()):
-            if call.question.binding.subject == subject:
+            if call.binding.subject == subject:
                 reason = f"the broker refuses to publish on {subject}"
                 self._settle(call, failure("transport", reason), "late_reply")
 
 
 def _unanswered(call: _Call) -> str:
     """Say how long was waited: never a measured time, the same event gives the same text (R29)."""
-    question = call.question
-    if call.is_capped or question.timeout < question.binding.timeout:
+    if call.is_capped or call.allowance.timeout < call.binding.timeout:
         return "no answer in the time that the event's budget left it"
-    waited_ms = question.binding.timeout_ms + sum(note["ms"] for note in call.notes)
+    waited_ms = call.binding.timeout_ms + sum(note["ms"] for note in call.notes)
     return f"no answer within {waited_ms} ms"
 
 

@@ -128,8 +128,8 @@ async def _ask(plugin: Plugin, hook: Hook, event: bytes) -> Answer:
     options = hook.options
     call_id = base64.urlsafe_b64encode(os.urandom(16))[:22].decode()
     target = call_target(plugin.name, options.name, options.phase)
-    tail = CallTail(1, b"", event)
-    call = decode_call(encode_call(call_id, 1, 1, target, options.timeout_ms, tail))
+    tail = CallTail(1, 1, b"", event)
+    call = decode_call(encode_call(call_id, 1, target, options.timeout_ms, tail))
     handling = Handling(plugin)
     try:
         reply = await handling.answer(hook, call, options.timeout_ms / 1000)

@@ -56,13 +56,13 @@ def trace_member(traceparent: str | None) -> bytes:
 
 
 def encode_call(
-    call_id: str, attempt: int, round_: int, target: bytes, timeout_ms: int, tail: CallTail
+    call_id: str, attempt: int, target: bytes, timeout_ms: int, tail: CallTail
 ) -> bytes:
     """Put one call together; *target* comes from :func:`call_target`."""
     return _CALL % (
         call_id.encode(),
         attempt,
-        round_,
+        tail.round,
         target,
         timeout_ms,
         tail.generation,
@@ -74,6 +74,7 @@ def encode_call(
 class CallTail(msgspec.Struct, frozen=True, gc=False):
     """The part of a call that is the same for every plugin of one stage."""
 
+    round: int
     generation: int
     trace: bytes
     event: bytes

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from hookbus.cli import main
 from hookbus.dispatch.asking import Asking
-from hookbus.dispatch.breaker import Breaker, Breakers
+from hookbus.dispatch.breaker import Breakers
 from hookbus.dispatch.task import Task
-from hookbus.snapshot import Binding, BreakerLimits
-
-_CLOSED = Breaker(BreakerLimits())
+from hookbus.snapshot import Binding
 
 
-def of(self: Breakers, binding: Binding, limits: BreakerLimits) -> Breaker:
-    return _CLOSED
+def known(self: Breakers, binding: Binding) -> None:
+    return None
 
 
 def learn(self: Asking, task: Task, asked: object, sent: float) -> None:
@@ -23,6 +21,6 @@ def learn(self: Asking, task: Task, asked: object, sent: float) -> None:
 
 
 if __name__ == "__main__":
-    Breakers.of = of  # type: ignore[method-assign]
+    Breakers.known = known  # type: ignore[method-assign]
     Asking._learn = learn  # type: ignore[method-assign]
     main()

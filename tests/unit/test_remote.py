@@ -11,14 +11,14 @@ import msgspec
 import pytest
 
 from hookbus.message import Message
-from hookbus.runtimes.base import Question, Reply
+from hookbus.runtimes.base import Allowance, Question, Reply
 from hookbus.runtimes.remote import Remote, call_ids
 from hookbus.snapshot import Binding
 from hookbus.telemetry import Counters
 from hookbus.testing import MemoryBroker, MemoryTransport, run_virtual
 from hookbus.wire.call import CallTail
 
-TAIL = CallTail(1, b"", b'{"id":"1"}')
+TAIL = CallTail(1, 1, b"", b'{"id":"1"}')
 
 
 @dataclass
@@ -78,7 +78,7 @@ def question(plugin: str, timeout: float = 0.2) -> Question:
         phase="validate",
         timeout_ms=int(timeout * 1000),
     )
-    return Question(binding, timeout, int(timeout * 1000), 1, timeout)
+    return binding, Allowance(timeout, is_shortened=False, cap=timeout)
 
 
 def now() -> float:
@@ -145,12 +145,12 @@ async def test_without_a_connection_nothing_is_sent_and_nothing_waited_for(world
 
 @on_a_broker
 async def test_a_call_larger_than_the_broker_takes_fails_alone(world: World) -> None:
-    big = CallTail(1, b"", b'{"text":"' + b"x" * 2_000_000 + b'"}')
+    big = CallTail(1, 1, b"", b'{"text":"' + b"x" * 2_000_000 + b'"}')
 
-    once = question("b")
-    twice = msgspec.structs.replace(once.binding, plugin="a", retry=1)
+    once, allowance = question("b")
+    twice = msgspec.structs.replace(once, plugin="a", retry=1)
 
-    replies = await world.remote.ask([msgspec.structs.replace(once, binding=twice), once], big)
+    replies = await world.remote.ask([(twice, allowance), (once, allowance)], big)
 
     assert [(r.answer.failure, r.attempt) for r in replies] == [("transport", 2), ("transport", 1)]
     assert "2000" in (replies[0].answer.reason or "")

@@ -22,7 +22,7 @@ EVENT = b'{"id":"1", "n": 1.0e2, "text":"\xc3\xbc"}'
 def test_a_call_is_one_object_around_the_events_own_bytes() -> None:
     target = call_target("redact", "message-received", "mutate")
 
-    body = encode_call("x3", 2, 3, target, 180, CallTail(12, trace_member("00-ab"), EVENT))
+    body = encode_call("x3", 2, target, 180, CallTail(3, 12, trace_member("00-ab"), EVENT))
 
     assert EVENT in body
     assert msgspec.json.decode(body) == {
@@ -41,7 +41,7 @@ def test_a_call_is_one_object_around_the_events_own_bytes() -> None:
 
 
 def test_without_a_trace_there_is_no_traceparent() -> None:
-    body = encode_call("x", 1, 1, call_target("a", "h", "validate"), 5, CallTail(1, b"", EVENT))
+    body = encode_call("x", 1, call_target("a", "h", "validate"), 5, CallTail(1, 1, b"", EVENT))
 
     assert b"traceparent" not in body
     assert decode_call(body).traceparent is None
@@ -51,7 +51,7 @@ def test_without_a_trace_there_is_no_traceparent() -> None:
 def test_what_stands_in_a_name_cannot_break_out_of_its_member() -> None:
     target = call_target('a","x":"', "h", "validate")
 
-    call = decode_call(encode_call("x", 1, 1, target, 5, CallTail(1, b"", EVENT)))
+    call = decode_call(encode_call("x", 1, target, 5, CallTail(1, 1, b"", EVENT)))
 
     assert call.plugin == 'a","x":"'
 
