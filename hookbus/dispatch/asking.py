@@ -23,7 +23,6 @@ from hookbus.snapshot import Binding, Limits
 from hookbus.wire.verdict import Answer, failure
 
 _NOT_ASKED: Final = failure("timeout", "not asked: the event's time was over")
-_REFUSED: Final = failure("breaker_open", "not asked: it failed too often in a row")
 _SKIPPED: Final = Answer()
 
 
@@ -81,8 +80,10 @@ class Asking:
             return Asked(binding, _NOT_ASKED, attempt=0, round=round_, is_shortened=True)
         breaker = self._breakers.known(binding)
         if breaker is not None and not breaker.admit(self._clock()):
+            reason = f"not asked: it failed too often in a row, the last time by {breaker.last}"
+            answer = failure("breaker_open", reason)
             note = {"kind": "breaker_open"}
-            return Asked(binding, _REFUSED, attempt=0, round=round_, notes=(note,))
+            return Asked(binding, answer, attempt=0, round=round_, notes=(note,))
         return None
 
     async def _call(

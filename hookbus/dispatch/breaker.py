@@ -30,7 +30,11 @@ FAILURES: Final[frozenset[FailureClass]] = frozenset(
 
 
 class Breaker:
-    """One breaker; *now* is the caller's monotonic clock in seconds."""
+    """One breaker; *now* is the caller's monotonic clock in seconds.
+
+    Attributes:
+        last: the failure that counted last.
+    """
 
     __slots__ = (
         "_failures",
@@ -39,11 +43,13 @@ class Breaker:
         "_probed_at",
         "_probing",
         "_until",
+        "last",
         "state",
     )
 
     def __init__(self, limits: BreakerLimits) -> None:
         self.state: State = "closed"
+        self.last: FailureClass | None = None
         self._limits = limits
         self._failures = 0
         self._opened_for = 0.0
@@ -79,6 +85,7 @@ class Breaker:
             self._close()
         elif failure in FAILURES and not (failure == "timeout" and is_shortened):
             self._failures += 1
+            self.last = failure
             if self.state == "half_open" or self._failures >= self._limits.failures:
                 self._open(now)
 

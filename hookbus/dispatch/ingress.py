@@ -175,7 +175,12 @@ class Ingress:
             return known.reply
         waiting: asyncio.Future[bytes] = self._loop.create_future()
         known.waiting.append(waiting)
-        return await waiting
+        try:
+            async with asyncio.timeout(task.ends - self._clock()):
+                return await waiting
+        except TimeoutError:  # its own time, that of the first may be longer
+            reason = "timeout: the same event came before, and is still being decided"
+            return await self._blocked(arrival, Objection(None, "deadline", "timeout", reason))
 
     async def _first(self, key: Key, task: Task) -> bytes:
         try:
