@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import logging
 import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import nats
 import pytest
-import uvloop
 from nats.js.api import KeyValueConfig
 
 from hookbus.broker import EmbeddedBroker, find_nats_server
-from hookbus.errors import ConnectFailed, Disconnected, PublishDenied, TransportError
+from hookbus.errors import ConnectFailed, PublishDenied, TransportError
 from hookbus.keyvalue import NatsKeyValue
 from hookbus.nats_client import NatsClient
 from hookbus.processes import spawn
 from hookbus.transport import NatsTransport
-
-SOON = 10.0  # seconds
+from tests.integration.worlds import SOON, Recorder, Runner, tasks_since
 
 CONFIG = """
 host: "127.0.0.1"
@@ -35,8 +30,6 @@ authorization {{ users: [
     publish: {{ deny: ["Only.Others.>"] }}, subscribe: {{ deny: ["private.>"] }} }} }}
 ] }}
 """
-
-Runner = Callable[[Coroutine[Any, Any, None]], None]
 
 
 @pytest.fixture
@@ -50,41 +43,10 @@ def guarded_url(nats_server_program: None, tmp_path: Path) -> Iterator[str]:
     child.terminate(SOON)
 
 
-@pytest.fixture(params=[asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Runner:
-    """Each of the two event loops, with a limit of time."""
-
-    def run_limited(scenario: Coroutine[Any, Any, None]) -> None:
-        async def limited() -> None:
-            async with asyncio.timeout(2 * SOON):
-                await scenario
-
-        request.param(limited())
-
-    return run_limited
-
-
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-async def tasks_since(before: set[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
-    """What runs that did not run *before*, once what was cancelled has ended."""
-    for _ in range(5):
-        await asyncio.sleep(0)
-    return asyncio.all_tasks() - before
-
-
-async def publish_until_lost(transport: NatsTransport) -> int:
-    """Publish half MiB after half MiB, each beginning with its number; return the last number."""
-    for number in itertools.count():
-        try:
-            await transport.publish("a", b"%d" % number + bytes(512 * 1024))
-        except Disconnected:
-            return number - 1
-    raise AssertionError("unreachable")
 
 
 def test_a_broker_that_is_not_there_is_named_with_the_next_step(run: Runner) -> None:
@@ -204,30 +166,6 @@ def test_a_refused_subscription_is_logged_with_its_subject(
     run(scenario())
 
 
-class Recorder:
-    """As much of a NATS server as a connection needs; it notes the commands in their order."""
-
-    def __init__(self, *, first_error: str = "") -> None:
-        self.commands: list[str] = []
-        self.ended = asyncio.Event()
-        self.error = first_error  # told once, after the first flush
-
-    def after(self, command: str) -> list[str]:
-        return self.commands[self.commands.index(command) + 1 :]
-
-    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b'INFO {"max_payload": 1024, "headers": true}\r\n')
-        while line := (await reader.readline()).decode().strip("\r\n"):
-            self.commands.append(line)
-            if line == "PING":
-                writer.write(b"PONG\r\n")
-                if self.error and self.commands.count("PING") == 3:
-                    writer.write(f"-ERR '{self.error}'\r\n".encode())
-        writer.close()
-        await writer.wait_closed()
-        self.ended.set()
-
-
 def test_a_flush_is_confirmed_after_the_subscription_it_is_for(run: Runner) -> None:
     async def scenario() -> None:
         recorder, client = Recorder(), NatsClient()
@@ -263,146 +201,6 @@ def test_a_drain_is_confirmed_after_the_end_of_the_routing(run: Runner) -> None:
         assert after_drain[0] == "PING"
 
     run(scenario())
-
-
-def test_a_connection_that_the_broker_ends_with_an_error_comes_back(
-    run: Runner, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def scenario() -> None:
-        recorder = Recorder(first_error="User Authentication Expired")
-        server = await asyncio.start_server(recorder, "127.0.0.1", 0)
-        url = f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        back = asyncio.Event()
-
-        transport = await NatsTransport.connect(url)
-        transport.on_reconnect(back.set)
-        async with asyncio.timeout(SOON):
-            await back.wait()  # nats-py alone would have closed for good
-
-        assert transport.is_connected
-        assert "User Authentication Expired" in caplog.text
-        await transport.close()
-        server.close()
-        await recorder.ended.wait()
-
-    run(scenario())
-
-
-def test_a_killed_broker_is_noticed_within_milliseconds(
-    run: Runner, own_broker: EmbeddedBroker
-) -> None:
-    async def scenario() -> None:
-        before = asyncio.all_tasks()
-        transport = await NatsTransport.connect(own_broker.url)
-        await transport.subscribe("slow", lambda message: None)
-        lost = asyncio.get_running_loop().create_future()
-        transport.on_disconnect(lambda: lost.set_result(time.monotonic()))
-        asked = asyncio.ensure_future(transport.request("slow", b"", timeout=SOON))
-        await transport.flush()
-
-        killed = time.monotonic()
-        os.kill(own_broker.pid, signal.SIGKILL)
-
-        with pytest.raises(Disconnected):
-            await asked
-        assert await lost - killed < 0.5  # 3 ms on a quiet machine
-        await transport.close()
-        assert await tasks_since(before) == set()
-
-    run(scenario())
-
-
-def test_a_broker_that_hangs_is_noticed_though_much_waits_to_be_sent(
-    run: Runner, own_broker: EmbeddedBroker
-) -> None:
-    async def scenario() -> None:
-        transport = await NatsTransport.connect(
-            own_broker.url, options={"ping_interval": 0.3, "pending_size": 1024 * 1024}
-        )
-        lost, back = asyncio.Event(), asyncio.Event()
-        transport.on_disconnect(lost.set)
-        transport.on_reconnect(back.set)
-        os.kill(own_broker.pid, signal.SIGSTOP)
-        try:
-            last = await publish_until_lost(transport)
-            async with asyncio.timeout(SOON):
-                await lost.wait()
-            received: list[bytes] = []
-            await transport.subscribe("a", lambda message: received.append(message.data))
-        finally:
-            os.kill(own_broker.pid, signal.SIGCONT)
-
-        async with asyncio.timeout(SOON):
-            await back.wait()
-        await transport.flush()
-        # what the kernel had taken may come, what waited behind it may not
-        assert [data for data in received if data.startswith(b"%d\0" % last)] == []
-        await transport.close()
-
-    run(scenario())
-
-
-def test_closing_a_hanging_connection_takes_a_bounded_time(
-    run: Runner, own_broker: EmbeddedBroker
-) -> None:
-    async def scenario() -> None:
-        transport = await NatsTransport.connect(own_broker.url)
-        os.kill(own_broker.pid, signal.SIGSTOP)
-        try:
-            for _ in range(20):
-                await transport.publish("a", bytes(512 * 1024))
-            started = time.monotonic()
-
-            await transport.close()
-
-            assert time.monotonic() - started < SOON
-        finally:
-            os.kill(own_broker.pid, signal.SIGCONT)
-
-    run(scenario())
-
-
-def test_closing_while_the_broker_is_away_leaves_no_task_behind(
-    run: Runner, own_broker: EmbeddedBroker
-) -> None:
-    async def scenario() -> None:
-        before = asyncio.all_tasks()
-        transport = await NatsTransport.connect(own_broker.url)
-        lost = asyncio.Event()
-        transport.on_disconnect(lost.set)
-        os.kill(own_broker.pid, signal.SIGKILL)
-        await lost.wait()
-        await transport.subscribe("a", lambda message: None)
-
-        await transport.close()
-
-        assert await tasks_since(before) == set()
-
-    run(scenario())
-
-
-def test_one_loss_is_a_line_in_the_log_and_not_a_traceback(
-    run: Runner, own_broker: EmbeddedBroker, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def scenario() -> None:
-        transport = await NatsTransport.connect(own_broker.url)
-        back = asyncio.Event()
-        transport.on_reconnect(back.set)
-        os.kill(own_broker.pid, signal.SIGKILL)
-        await asyncio.to_thread(own_broker.restart)
-        async with asyncio.timeout(SOON):
-            await back.wait()
-        await transport.close()
-
-    with caplog.at_level(logging.INFO):
-        run(scenario())
-
-    shown = own_broker.url
-    assert [record.message for record in caplog.records if record.name != "asyncio"] == [
-        f"connection to {shown} lost, trying again",
-        f"connection to {shown} is back",
-    ]
-    assert all(record.exc_info is None for record in caplog.records)
 
 
 def test_a_missing_bucket_is_refused_where_it_may_not_be_made(

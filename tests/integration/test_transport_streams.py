@@ -1,0 +1,215 @@
+"""What streams and their consumers do: in memory under virtual time, and over NATS."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from hookbus.errors import (
+    NoResponders,
+    TransportError,
+)
+from hookbus.streams import ConsumerSpec, StreamSpec
+from hookbus.transport import Transport
+from tests.integration.worlds import AUDIT, ORDERS, SOON, Mailbox, World
+
+
+def test_a_stream_acknowledges_what_it_stores_and_knows_a_repetition(world: World) -> None:
+    async def scenario() -> None:
+        transport = await world.connect()
+        await world.streams(transport).ensure_stream(ORDERS)
+
+        first = await transport.request("orders.new", b"1", timeout=SOON)
+        once = await transport.request(
+            "orders.new", b"2", headers={"Nats-Msg-Id": "2"}, timeout=SOON
+        )
+        again = await transport.request(
+            "orders.new", b"2", headers={"Nats-Msg-Id": "2"}, timeout=SOON
+        )
+
+        assert json.loads(first.data) == {"stream": "ORDERS", "seq": 1}
+        assert json.loads(once.data) == {"stream": "ORDERS", "seq": 2}
+        assert json.loads(again.data) == {"stream": "ORDERS", "seq": 2, "duplicate": True}
+
+    world.run(scenario())
+
+
+def test_a_stored_message_can_be_read_again(world: World) -> None:
+    async def scenario() -> None:
+        transport = await world.connect()
+        streams = world.streams(transport)
+        await streams.ensure_stream(ORDERS)
+        await transport.request("orders.new", b"1", headers={"A": "b"}, timeout=SOON)
+
+        stored = await streams.read("ORDERS", 1)
+
+        assert stored is not None
+        assert (stored.subject, stored.data, stored.headers) == ("orders.new", b"1", {"A": "b"})
+        assert await streams.read("ORDERS", 2) is None
+        with pytest.raises(TransportError, match="stream 'OTHER': stream not found"):
+            await streams.read("OTHER", 1)
+
+    world.run(scenario())
+
+
+def test_a_stream_is_changed_when_its_specification_is(world: World) -> None:
+    async def scenario() -> None:
+        transport = await world.connect()
+        streams = world.streams(transport)
+        await streams.ensure_stream(ORDERS)
+        await streams.ensure_stream(ORDERS)
+
+        await streams.ensure_stream(StreamSpec("ORDERS", "sales.>", max_age=30, max_bytes=2048))
+
+        answer = await transport.request("sales.new", b"1", timeout=SOON)
+        assert json.loads(answer.data) == {"stream": "ORDERS", "seq": 1}
+        with pytest.raises(NoResponders):
+            await transport.request("orders.new", b"1", timeout=SOON)
+
+    world.run(scenario())
+
+
+async def observed(world: World, spec: ConsumerSpec) -> tuple[Transport, Mailbox]:
+    """Connect, make the stream and the consumer *spec*, and listen as its group does."""
+    transport, mailbox = await world.connect(), Mailbox()
+    streams = world.streams(transport)
+    await streams.ensure_stream(ORDERS)
+    await streams.ensure_consumer(spec)
+    await transport.subscribe(spec.deliver_subject, mailbox, queue=spec.deliver_group)
+    await transport.flush()
+    return transport, mailbox
+
+
+def test_a_consumer_starts_now_and_delivers_only_what_its_filter_matches(world: World) -> None:
+    async def scenario() -> None:
+        early = await world.connect()
+        await world.streams(early).ensure_stream(ORDERS)
+        await early.request("orders.new", b"before", timeout=SOON)
+        transport, mailbox = await observed(world, AUDIT)
+
+        await transport.publish("orders.gone", b"other")
+        await transport.publish("orders.new", b"mine", headers={"A": "b"})
+
+        message = await mailbox.next()
+        assert (message.subject, message.data) == ("orders.new", b"mine")
+        assert message.headers == {"A": "b"}
+        assert message.reply.startswith("$JS.ACK.ORDERS.audit.1.3.1.")
+
+    world.run(scenario())
+
+
+@pytest.mark.parametrize("acknowledgement", [b"", b"+ACK"])
+def test_what_is_not_acknowledged_is_delivered_again(world: World, acknowledgement: bytes) -> None:
+    async def scenario() -> None:
+        transport, mailbox = await observed(world, AUDIT)
+
+        await transport.publish("orders.new", b"1")
+        await transport.publish((await mailbox.next()).reply, acknowledgement)
+        await transport.publish("orders.new", b"2")
+        await transport.publish((await mailbox.next()).reply, b"something else")
+
+        again = await mailbox.next()
+        assert again.data == b"2"
+        assert again.reply.startswith("$JS.ACK.ORDERS.audit.2.2.3.")
+
+    world.run(scenario())
+
+
+def test_a_refused_message_is_delivered_again_after_the_delay_it_asks_for(world: World) -> None:
+    async def scenario() -> None:
+        slow = ConsumerSpec("ORDERS", "audit", "orders.new", "call.audit", "audit", ack_wait=60)
+        transport, mailbox = await observed(world, slow)
+        loop = asyncio.get_running_loop()
+        await transport.publish("orders.new", b"1")
+        await transport.publish((await mailbox.next()).reply, b"-NAK")
+
+        second = await mailbox.next()
+        started = loop.time()
+        await transport.publish(second.reply, b'-NAK {"delay": 200000000}')
+        third = await mailbox.next()
+
+        assert third.data == b"1"
+        assert 0.19 <= loop.time() - started < SOON
+
+    world.run(scenario())
+
+
+def test_the_last_delivery_and_a_dead_letter_are_announced(world: World) -> None:
+    async def scenario() -> None:
+        twice = ConsumerSpec(
+            "ORDERS", "audit", "orders.new", "call.audit", "audit", ack_wait=0.1, max_deliver=2
+        )
+        transport, mailbox = await observed(world, twice)
+        advisories = Mailbox()
+        await transport.subscribe("$JS.EVENT.ADVISORY.CONSUMER.>", advisories)
+
+        await transport.publish("orders.new", b"poison")
+        await mailbox.take(2)
+        exhausted = await advisories.next()
+        await transport.publish("orders.new", b"broken")
+        await transport.publish((await mailbox.next()).reply, b"+TERM no such field")
+        terminated = await advisories.next()
+
+        prefix = "$JS.EVENT.ADVISORY.CONSUMER"
+        assert exhausted.subject == f"{prefix}.MAX_DELIVERIES.ORDERS.audit"
+        assert {
+            "stream": "ORDERS",
+            "consumer": "audit",
+            "stream_seq": 1,
+            "deliveries": 2,
+        }.items() <= json.loads(exhausted.data).items()
+        assert terminated.subject == f"{prefix}.MSG_TERMINATED.ORDERS.audit"
+        assert {"stream_seq": 2, "deliveries": 1, "reason": "no such field"}.items() <= json.loads(
+            terminated.data
+        ).items()
+
+    world.run(scenario())
+
+
+def test_messages_wait_until_somebody_of_the_group_is_there(world: World) -> None:
+    async def scenario() -> None:
+        transport, mailbox = await world.connect(), Mailbox()
+        streams = world.streams(transport)
+        await streams.ensure_stream(ORDERS)
+        await streams.ensure_consumer(AUDIT)
+        await transport.request("orders.new", b"1", timeout=SOON)
+
+        await transport.subscribe("call.audit", mailbox, queue="audit")
+
+        assert await mailbox.take(1) == [b"1"]
+
+    world.run(scenario())
+
+
+def test_consumers_are_listed_changed_and_removed(world: World) -> None:
+    async def scenario() -> None:
+        transport, _ = await observed(world, AUDIT)
+        streams = world.streams(transport)
+        changed = ConsumerSpec("ORDERS", "audit", "orders.gone", "call.other", "others")
+        await streams.ensure_consumer(AUDIT)
+        before = await streams.consumers("ORDERS")
+
+        await streams.ensure_consumer(changed)
+        after = await streams.consumers("ORDERS")
+        await streams.delete_consumer("ORDERS", "audit")
+        await streams.delete_consumer("ORDERS", "audit")
+
+        assert before == [AUDIT]
+        assert after == [changed]
+        assert await streams.consumers("ORDERS") == []
+
+    world.run(scenario())
+
+
+def test_a_consumer_of_no_stream_is_refused_with_the_streams_name(world: World) -> None:
+    async def scenario() -> None:
+        streams = world.streams(await world.connect())
+
+        with pytest.raises(TransportError, match="stream 'ORDERS': stream not found"):
+            await streams.ensure_consumer(AUDIT)
+        with pytest.raises(TransportError, match="stream 'ORDERS': stream not found"):
+            await streams.consumers("ORDERS")
+
+    world.run(scenario())
