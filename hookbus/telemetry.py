@@ -32,6 +32,7 @@ COUNTERS: Final = (
     "rejected_mutations",
     "shadow_blocks",
     "shadow_shed",
+    "warn_shed",
     "repeated_events",
     "id_reuse",
     "no_reply_subject",
@@ -165,5 +166,9 @@ class CountingObserver:
                 self._counters.count(counter)
 
 
-_NOTE_COUNTERS: Final = {"disallowed_op": "rejected_mutations", "reinvoked_changed": "reinvoked"}
+_NOTE_COUNTERS: Final = {
+    "disallowed_op": "rejected_mutations",
+    "reinvoked_changed": "reinvoked",
+    "shed": "warn_shed",
+}
 _OUTCOME_COUNTERS: Final = {"continue": "continued", "intercept": "intercepted", "block": "blocked"}

@@ -22,6 +22,8 @@ from hookbus.runtimes.base import Question, Reply, Runtime
 from hookbus.snapshot import Binding, Limits
 from hookbus.wire.verdict import Answer, failure
 
+MAX_WARNED: Final = 256  # calls in flight in mode `warn`; they are shed before those that decide
+
 _NOT_ASKED: Final = failure("timeout", "not asked: the event's time was over")
 _SKIPPED: Final = Answer()
 
@@ -34,6 +36,7 @@ class Asking:
         self._breakers = breakers
         self._cache = VerdictCache()
         self._clock = clock
+        self._warned = 0  # calls in flight
 
     async def ask(
         self, task: Task, wanted: Sequence[Question], payload: Payload, round_: int = 1
@@ -44,7 +47,12 @@ class Asking:
         if open_:
             sent = self._clock()
             asked = [wanted[index] for index in open_]
-            replies = await self._call(task, asked, payload, round_, sent)
+            warned = sum([binding.mode == "warn" for binding, _ in asked])
+            self._warned += warned
+            try:
+                replies = await self._call(task, asked, payload, round_, sent)
+            finally:
+                self._warned -= warned
             for index, reply in zip(open_, replies, strict=True):
                 settled = self._settled(task, wanted[index], payload, round_, reply)
                 self._learn(task, settled, sent)
@@ -78,6 +86,8 @@ class Asking:
                 )
         if allowance.timeout <= 0:
             return Asked(binding, _NOT_ASKED, attempt=0, round=round_, is_shortened=True)
+        if binding.mode == "warn" and self._warned >= MAX_WARNED:  # R15
+            return Asked(binding, _SKIPPED, attempt=0, round=round_, notes=({"kind": "shed"},))
         breaker = self._breakers.known(binding)
         if breaker is not None and not breaker.admit(self._clock()):
             reason = f"not asked: it failed too often in a row, the last time by {breaker.last}"
