@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal, Self, TypeAlias
 
 import msgspec
-from pydantic import BaseModel
 
-from hookbus import subjects
+from hookbus import json_values, subjects
+from hookbus.attributes import check_attributes, check_source, check_timeout
 from hookbus.errors import (
     Disconnected,
     InvalidEvent,
@@ -23,6 +23,7 @@ from hookbus.errors import (
 )
 from hookbus.models import Cause, Decision, EventRef, Outcome
 from hookbus.transport import Message, NatsTransport, Transport
+from hookbus.wire.call import whole_milliseconds
 from hookbus.wire.decision import decode_decision, decode_refusal
 from hookbus.wire.limits import NOT_JSON
 
@@ -60,12 +61,16 @@ class Emitter:
             source: the CloudEvents source of every event, a URI reference such as ``/chat``.
             principal: who emits; with authentication the broker binds it.
             on_unavailable: what an emit does when no decision can be had.
-            timeout: seconds for each event that names none; None leaves it to the bus.
+            timeout: seconds for each event that names none, 0.01 … 86400; None leaves it to the
+                bus.
+
+        Raises:
+            ValueError, TypeError: An option cannot be.
         """
-        if not subjects.is_name(principal):
+        if not isinstance(principal, str) or not subjects.is_name(principal):
             raise ValueError(f"principal: expected {subjects.NAME.pattern}, got {principal!r}")
-        if not source:
-            raise ValueError("source: expected a URI reference such as '/chat', got ''")
+        check_source(source)
+        check_timeout(timeout)
         if on_unavailable not in ("raise", "block", "continue"):
             raise ValueError(
                 f"on_unavailable: expected 'raise', 'block' or 'continue', got {on_unavailable!r}"
@@ -138,25 +143,26 @@ class Emitter:
         Args:
             type: the event type, ``"tool_invoked"``.
             data: JSON values or a payload model.
-            timeout: seconds until the decision must be here.
+            timeout: seconds until the decision must be here, 0.01 … 86400; None is the emitter's.
             dry_run: ask, but let nothing in the world change.
             attributes: further CloudEvents attributes: ``id``, ``subject``, ``time``,
-                ``traceparent``, ``tracestate``, or extensions.
+                ``traceparent``, ``tracestate``, or extensions (a-z and 0-9, at most 20).
 
         Raises:
-            InvalidEvent: The event was refused; ``pointer`` names the field.
+            TypeError: An attribute's name is none, or a slip for another one.
+            ValueError: The timeout is out of its bounds.
+            InvalidEvent: The event was refused, here or by the bus; ``pointer`` names the field.
             Unavailable: No decision could be had and ``on_unavailable`` is ``"raise"``.
         """
+        event = self._event(type, data, attributes, timeout, dry_run=dry_run)
         timeout = self._timeout if timeout is None else timeout
-        data = _json_values(data)
-        event = self._event(type, data, attributes, dry_run=dry_run)
         if timeout is not None:
-            event["hbtimeoutms"] = max(10, int(timeout * 1000))
+            event["hbtimeoutms"] = whole_milliseconds(timeout)
         try:
             reply = await self._request(
                 subjects.emit(self._principal, type), _encoded(event), _wait(timeout)
             )
-            return self._decision(reply, data)
+            return self._decision(reply, event["data"])
         except PayloadTooLarge as e:
             return self._own(event, "block", "limit", "event_too_large", f"event_too_large: {e}")
         except Unavailable as e:
@@ -168,10 +174,10 @@ class Emitter:
         """Tell the observers of *type*; return once the stream has the event. Nobody decides.
 
         Raises:
-            InvalidEvent: The event was refused; ``pointer`` names the field.
+            TypeError, ValueError, InvalidEvent: As :meth:`emit`.
             Unavailable: It is not known to be stored.
         """
-        event = self._event(type, _json_values(data), attributes)
+        event = self._event(type, data, attributes, timeout)
         timeout = self._timeout if timeout is None else timeout
         try:
             reply = await self._request(
@@ -182,17 +188,32 @@ class Emitter:
         _raise_refusal(reply)
 
     def without_connection(
-        self, type: str, data: Any, error: Unavailable, *, dry_run: bool = False, **kwargs: Any
+        self,
+        type: str,
+        data: Any,
+        error: Unavailable,
+        *,
+        timeout: float | None = None,
+        dry_run: bool = False,
+        **attributes: Any,
     ) -> Decision:
         """Do what ``on_unavailable`` says for an event that cannot even be sent (R30)."""
-        kwargs.pop("timeout", None)
-        event = self._event(type, _json_values(data), kwargs, dry_run=dry_run)
+        event = self._event(type, data, attributes, timeout, dry_run=dry_run)
         return self._without_decision(event, error)
 
     def _event(
-        self, type: str, data: Any, attributes: Mapping[str, Any], *, dry_run: bool = False
+        self,
+        type: str,
+        data: Any,
+        attributes: Mapping[str, Any],
+        timeout: float | None,
+        *,
+        dry_run: bool = False,
     ) -> dict[str, Any]:
-        if not subjects.is_event_type(type):
+        """Put the event together; what is wrong with it must never pass as "unavailable"."""
+        check_timeout(timeout)
+        check_attributes(attributes)
+        if not isinstance(type, str) or not subjects.is_event_type(type):
             raise InvalidEvent(
                 f"expected tokens like 'tool_invoked' joined by dots, got {type!r}", pointer="/type"
             )
@@ -203,7 +224,7 @@ class Emitter:
             "type": type,
             "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             **attributes,
-            "data": data,
+            "data": _json_values(data),
         }
         if dry_run:
             event["hbdryrun"] = True
@@ -272,27 +293,21 @@ class Emitter:
         )
 
 
-def plain(data: Any) -> Any:
-    """Turn a payload model into JSON values; what was never set stays away."""
-    return data.model_dump(mode="json", exclude_unset=True) if isinstance(data, BaseModel) else data
-
-
 def _json_values(data: Any) -> Any:
     try:
-        return plain(data)
-    except ValueError as e:  # a model that holds what JSON cannot say
-        raise _no_json(e) from e
+        values = json_values.plain(data)
+        json_values.check(values)
+    except json_values.NotJson as e:
+        raise InvalidEvent(e.message, pointer=f"/data{e.pointer}") from e
+    return values
 
 
 def _encoded(event: Mapping[str, Any]) -> bytes:
     try:
         return _encode(event)
-    except (TypeError, ValueError, RecursionError) as e:  # no JSON: a set, a lone surrogate, …
-        raise _no_json(e) from e
-
-
-def _no_json(error: Exception) -> InvalidEvent:
-    return InvalidEvent(f"cannot be sent as JSON: {error}", pointer="/data")
+    except (TypeError, ValueError, RecursionError) as e:  # half of a surrogate pair, …
+        problem = json_values.locate(event, e)
+        raise InvalidEvent(problem.message, pointer=problem.pointer or "/data") from e
 
 
 def _wait(timeout: float | None) -> float:

@@ -1,7 +1,7 @@
 """Everything hookbus raises, drawn as a tree. Pure.
 
 HookbusError
-├── InvalidEvent            the bus refused the event: nothing was decided
+├── InvalidEvent            the event was refused: nothing was decided; a ValueError too
 ├── HookBlocked             the decision was Block, and the emitter asked to hear it as an exception
 ├── Unavailable             no decision could be had
 ├── TransportError
@@ -31,8 +31,8 @@ class HookbusError(Exception):
     """The root of everything that hookbus raises on purpose."""
 
 
-class InvalidEvent(HookbusError):
-    """The event was refused, so nothing was decided.
+class InvalidEvent(HookbusError, ValueError):
+    """The event was refused, by the emitter or by the bus, so nothing was decided.
 
     Attributes:
         code: ``invalid_event``, ``unknown_type`` or ``schema``.

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from pydantic import ValidationError
 
-from hookbus.emitter import plain
+from hookbus import json_values
 from hookbus.models import Block, Continue, HookEvent, Intercept
 from hookbus.plugin.chain import handled
 from hookbus.plugin.declare import Hook, Plugin
@@ -186,19 +186,15 @@ class Handling:
             return _encode(self._reply(call, "block"))
 
     def _encoded(self, call: Call, verdict: Continue | Intercept) -> bytes:
-        details: dict[str, Any] = {
-            "warnings": verdict.warnings,
-            "annotations": verdict.annotations,
-        }
-        word = "continue"
+        word, change = "continue", {}
+        if isinstance(verdict, Intercept):
+            word, change = "intercept", _change(verdict)
+        details = {"warnings": verdict.warnings, "annotations": verdict.annotations, **change}
         try:
-            if isinstance(verdict, Intercept):
-                word = "intercept"
-                details |= {"patch": verdict.patch, "merge": plain(verdict.merge)}
-                details["data"] = plain(verdict.data)
             return _encode(self._reply(call, word, **details))
         except (TypeError, ValueError, RecursionError) as e:
-            raise HandlerFailed(f"the verdict is no JSON: {type(e).__name__}") from e
+            problem = json_values.locate(details, e)
+            raise HandlerFailed(f"the verdict is no JSON: {problem}") from e
 
     def _error(self, call: Call, code: str, reason: str) -> bytes:
         return _encode(self._reply(call, "error", code=code, reason=reason))
@@ -213,6 +209,21 @@ class Handling:
             verdict=verdict,
             **members,
         )
+
+
+def _change(verdict: Intercept) -> dict[str, Any]:
+    """Give the one of patch, merge and data that is there, as JSON values.
+
+    What the encoder would change on the way is refused: NaN in a merge would delete the field.
+    """
+    given = {name: getattr(verdict, name) for name in ("patch", "merge", "data")}
+    [(name, value)] = [(n, v) for n, v in given.items() if v is not msgspec.UNSET]
+    try:
+        value = json_values.plain(value)
+        json_values.check(value)
+    except json_values.NotJson as e:
+        raise HandlerFailed(f"the verdict is no JSON: at '/{name}{e.pointer}': {e.message}") from e
+    return {name: value}
 
 
 def event_of(

@@ -10,8 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from hookbus import patches
-from hookbus.emitter import plain
 from hookbus.errors import BadPatch, HookbusError
+from hookbus.json_values import plain
 from hookbus.models import Block, Continue, FailureClass, Intercept, Verdict
 from hookbus.plugin import Hook, Plugin
 from hookbus.plugin.handle import HandlerFailed, Handling

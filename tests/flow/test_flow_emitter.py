@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import msgspec
 import pytest
 
 from hookbus import (
@@ -92,12 +94,51 @@ async def test_an_emit_takes_no_longer_than_its_timeout(bus: Bus) -> None:
     assert seconds == bus.about(0.3)
 
 
-async def test_an_emit_without_any_time_is_over_at_once(bus: Bus) -> None:
-    emitter = await emitter_without("timeout", bus)
+@pytest.mark.parametrize("timeout", [0, -1.0, 0.009, math.nan, math.inf, 1e10])
+async def test_an_event_with_a_timeout_that_is_none_never_passes_as_unavailable(
+    bus: Bus, timeout: float
+) -> None:
+    emitter = await emitter_without("no_responders", bus, on_unavailable="continue")
 
-    _, seconds = await bus.timed(_swallow(emitter.emit("message_received", HI, timeout=0)))
+    with pytest.raises(ValueError, match="timeout: expected "):
+        await emitter.emit("message_received", HI, timeout=timeout)
+    with pytest.raises(ValueError, match="timeout: expected "):
+        await emitter.notify("message_received", HI, timeout=timeout)
 
-    assert seconds < 0.5
+
+@pytest.mark.parametrize(("timeout", "said"), [(0.01, 10), (0.29, 290), (1, 1_000), (2.5, 2_500)])
+async def test_the_timeout_is_told_to_the_bus_as_it_was_given(
+    bus: Bus, timeout: float, said: int
+) -> None:
+    events: list[dict[str, Any]] = []
+    await bus.transport.subscribe(
+        subjects.EMIT_ALL, lambda m: events.append(msgspec.json.decode(m.data))
+    )
+    await bus.transport.flush()
+
+    emit = bus.begin(_swallow(bus.emitter.emit("message_received", HI, timeout=timeout)))
+    await bus.until(lambda: bool(events))
+    await emit
+
+    assert events[0]["hbtimeoutms"] == said
+
+
+async def test_a_slip_in_an_attributes_name_is_an_error_before_anything_is_sent(bus: Bus) -> None:
+    await bus.start()
+
+    with pytest.raises(TypeError, match="'dryrun' is no attribute of an event; did you mean dry_"):
+        await bus.emit(HI, dryrun=True)
+    with pytest.raises(TypeError, match="did you mean timeout"):
+        await bus.emitter.notify("message_received", HI, timeout_ms=5)
+
+
+async def test_an_id_that_nobody_can_keep_is_refused_before_it_is_sent(bus: Bus) -> None:
+    emitter = await emitter_without("no_responders", bus, on_unavailable="continue")
+
+    with pytest.raises(InvalidEvent) as refused:
+        await emitter.emit("message_received", HI, id="x" * 100_000)
+
+    assert refused.value.pointer == "/id"
 
 
 async def test_a_connection_lost_while_waiting_ends_the_emit_at_once(bus: Bus) -> None:
@@ -211,26 +252,34 @@ async def test_attributes_of_an_emit_become_the_events(bus: Bus) -> None:
 
 
 @pytest.mark.parametrize(
-    "data",
+    ("data", "pointer"),
     [
-        object(),
-        {"text": "\ud800"},
-        {"text": "hi", 1.5j: 0},
-        MessageReceived.model_validate({"text": "hi", "x": object()}),
+        (object(), "/data"),
+        ({"text": "\ud800"}, "/data/text"),
+        ({"text": "hi", 1.5j: 0}, "/data"),
+        ({"text": "hi", "user": {1: 2}}, "/data/user"),
+        ({"text": "hi", "n": [math.nan]}, "/data/n/0"),
+        ({"text": "hi", "s": {1}}, "/data/s"),
+        (MessageReceived.model_validate({"text": "hi", "x": object()}), "/data"),
+        (MessageReceived.model_validate({"text": "hi", "x": math.inf}), "/data/x"),
     ],
 )
-async def test_data_that_is_no_json_is_refused_before_it_is_sent(bus: Bus, data: Any) -> None:
+async def test_data_that_is_no_json_is_refused_before_it_is_sent(
+    bus: Bus, data: Any, pointer: str
+) -> None:
     await bus.start()
 
     with pytest.raises(InvalidEvent) as refused:
         await bus.emit(data)
 
-    assert refused.value.pointer == "/data"
+    assert refused.value.pointer == pointer
     assert bus.counters["refused"] == 0
 
 
-@pytest.mark.parametrize("type", ["", "Tool", "a b", "a.>", "a..b", "x" * 64, "a.b.c.d.e.f"])
-async def test_a_type_that_is_none_is_refused_before_it_is_sent(bus: Bus, type: str) -> None:
+@pytest.mark.parametrize(
+    "type", [None, 5, "", "Tool", "a b", "a.>", "a..b", "x" * 64, "a.b.c.d.e.f"]
+)
+async def test_a_type_that_is_none_is_refused_before_it_is_sent(bus: Bus, type: Any) -> None:
     with pytest.raises(InvalidEvent) as refused:
         await bus.emitter.emit(type, HI)
 

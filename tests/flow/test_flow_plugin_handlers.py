@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from typing import Any
 
@@ -135,13 +136,31 @@ async def test_a_handler_that_returns_nonsense_is_a_service_error_that_says_what
     )
 
 
-async def test_an_intercept_that_is_no_json_is_a_service_error(bus: Bus) -> None:
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (Intercept(data={"text": object()}), "/data/text': expected a text, a number"),
+        (Intercept(merge={"score": math.nan}), "/merge/score': expected a finite number, got nan"),
+        (Intercept(merge={"text": "x\ud800"}), "/merge/text': expected a text that UTF-8 can say"),
+        (
+            Intercept(patch=[{"op": "add", "path": "/n", "value": math.inf}]),
+            "/patch/0/value': expected a finite number, got inf",
+        ),
+        (Intercept(merge={"a": {1: 2}}), "/merge/a': expected keys that are texts, got 1 (int)"),
+    ],
+)
+async def test_an_intercept_that_is_no_json_is_a_service_error_that_says_where(
+    bus: Bus, change: Intercept, where: str
+) -> None:
     await bus.start()
-    await bus.serve(answering(Intercept(data={"text": object()}), phase="mutate"))
+    await bus.serve(answering(change, phase="mutate"))
 
     decision = await bus.emit()
 
     assert (decision.outcome, decision.code) == ("block", "service_error")
+    reason = decision.records[0].reason
+    assert reason is not None
+    assert reason.startswith(f"the verdict is no JSON: at '{where}")
 
 
 @pytest.mark.parametrize("reason", ["lone \ud800 surrogate", object()])
