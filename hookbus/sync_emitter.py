@@ -6,10 +6,12 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import Coroutine
-from typing import Any, Final, Self, TypeVar
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, wait
+from typing import Any, Final, Self, TypeAlias, TypeVar
 
 from hookbus import subjects
+from hookbus.attributes import check_timeout
 from hookbus.emitter import DEFAULT_TIMEOUT, DEFAULT_URL, LONGEST_WAIT, Emitter, OnUnavailable
 from hookbus.errors import ConnectFailed, Unavailable
 from hookbus.models import Decision
@@ -18,6 +20,7 @@ GRACE: Final = 5.0  # seconds beyond an emit's own timeout until its thread is g
 CONNECT_TIMEOUT: Final = 2.0  # seconds
 
 _Result = TypeVar("_Result")
+_Work: TypeAlias = Coroutine[Any, Any, _Result]
 
 
 class SyncEmitter:
@@ -56,20 +59,50 @@ class SyncEmitter:
         self._thread: _LoopThread | None = None
         _made.add(self)
 
+    @classmethod
+    def connect(
+        cls,
+        url: str = DEFAULT_URL,
+        *,
+        source: str,
+        principal: str = subjects.ANONYMOUS,
+        on_unavailable: OnUnavailable = "raise",
+        timeout: float | None = DEFAULT_TIMEOUT,
+        **connection: Any,
+    ) -> Self:
+        """Make one as :meth:`Emitter.connect` does, for ``with`` or to keep.
+
+        >>> with SyncEmitter.connect("nats://127.0.0.1:4222", source="/shop") as bus:
+        ...     bus.emit("message_received", {"text": "hi"}).raise_for_block()
+        """
+        return cls(
+            url,
+            source=source,
+            principal=principal,
+            on_unavailable=on_unavailable,
+            timeout=timeout,
+            **connection,
+        )
+
     def emit(
         self, type: str, data: Any, *, timeout: float | None = None, **kwargs: Any
     ) -> Decision:
         """Fire an event and return the decision; see :meth:`Emitter.emit`."""
-        thread = self._running()
-        return thread.call(thread.emit(type, data, timeout=timeout, **kwargs), self._wait(timeout))
+        return self._call(
+            lambda thread: thread.emit(type, data, timeout=timeout, **kwargs), self._wait(timeout)
+        )
 
     def notify(self, type: str, data: Any, *, timeout: float | None = None, **kwargs: Any) -> None:
         """Tell the observers; see :meth:`Emitter.notify`."""
-        thread = self._running()
-        thread.call(thread.notify(type, data, timeout=timeout, **kwargs), self._wait(timeout))
+        self._call(
+            lambda thread: thread.notify(type, data, timeout=timeout, **kwargs), self._wait(timeout)
+        )
 
     def close(self) -> None:
-        """Close the connection and end its thread. A later emit opens it again."""
+        """Close the connection and end its thread. A later emit opens it again.
+
+        An emit of another thread that waits for its decision ends as without one, at once.
+        """
         with self._lock:
             thread, self._thread = self._thread, None
         if thread is not None:
@@ -81,15 +114,18 @@ class SyncEmitter:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _running(self) -> _LoopThread:
-        with self._lock:
+    def _call(self, work: Callable[[_LoopThread], _Work[_Result]], seconds: float) -> _Result:
+        with self._lock:  # with the lock, so that nothing begins on a thread that is ending
             if self._thread is None:
                 self._thread = _LoopThread(self._url, self._options)
-            return self._thread
+            running = self._thread.begin(work(self._thread))
+        return _finished(running, seconds)
 
     def _wait(self, timeout: float | None) -> float:
+        check_timeout(timeout)
         timeout = self._timeout if timeout is None else timeout
-        return (timeout or LONGEST_WAIT) + CONNECT_TIMEOUT + GRACE
+        own = LONGEST_WAIT if timeout is None else timeout
+        return own + float(self._options["connect_timeout"]) + GRACE
 
     def _forget(self) -> None:
         """Leave the parent's connection, thread and lock to the parent."""
@@ -117,6 +153,7 @@ class _LoopThread:
         self._loop = asyncio.new_event_loop()
         self._opening = asyncio.Lock()
         self._is_open = False
+        self._begun: set[Future[Any]] = set()
         self._thread = threading.Thread(target=self._run, name="hookbus-emitter", daemon=True)
         self._thread.start()
 
@@ -134,19 +171,19 @@ class _LoopThread:
             raise _unreachable(e) from e
         await self._emitter.notify(type, data, **kwargs)
 
-    def call(self, work: Coroutine[Any, Any, _Result], wait: float) -> _Result:
-        """Run *work* on the loop and wait for it, in seconds."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result(wait)
-        except TimeoutError as e:
-            future.cancel()
-            raise Unavailable(
-                "timeout: the emitter's thread does not answer", code="timeout"
-            ) from e
+    def begin(self, work: _Work[_Result]) -> Future[_Result]:
+        begun = asyncio.run_coroutine_threadsafe(work, self._loop)
+        self._begun.add(begun)
+        begun.add_done_callback(self._begun.discard)
+        return begun
 
     def stop(self) -> None:
-        self.call(self._emitter.close(), GRACE)
+        begun = set(self._begun)
+        _finished(self.begin(self._emitter.close()), GRACE)
+        # whoever waited for a decision hears of it before the loop ends …
+        wait(begun, GRACE)
+        # … and one of them may just have opened the connection
+        _finished(self.begin(self._emitter.close()), GRACE)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(GRACE)
 
@@ -161,6 +198,15 @@ class _LoopThread:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
         self._loop.close()
+
+
+def _finished(running: Future[_Result], seconds: float) -> _Result:
+    """Return what *running* comes to within *seconds*."""
+    try:
+        return running.result(seconds)
+    except TimeoutError as e:
+        running.cancel()
+        raise Unavailable("timeout: the emitter's thread does not answer", code="timeout") from e
 
 
 def _unreachable(error: ConnectFailed) -> Unavailable:

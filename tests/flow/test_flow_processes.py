@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hookbus import ConnectFailed, Emitter, SyncEmitter, Unavailable
+from hookbus import ConnectFailed, Emitter, SyncEmitter, Unavailable, subjects
 from tests.flow.bus import HI, Bus
 from tests.flow.scripted import ECHO, Scripted
 
@@ -89,6 +90,49 @@ async def test_a_sync_emitter_that_was_closed_opens_again(nats_bus: Bus) -> None
     await asyncio.to_thread(sync.close)
 
     assert decision.outcome == "continue"
+
+
+async def test_a_sync_emitter_that_is_closed_ends_the_emits_of_other_threads_in_order(
+    nats_bus: Bus, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[bytes] = []
+    await nats_bus.transport.subscribe(subjects.EMIT_ALL, lambda m: heard.append(m.data))
+    await nats_bus.transport.flush()
+    sync = SyncEmitter.connect(nats_bus.url, source="/sync", timeout=20.0)
+
+    def code() -> str:
+        with pytest.raises(Unavailable) as unavailable:
+            sync.emit("message_received", HI)
+        return unavailable.value.code
+
+    emits = [nats_bus.begin(asyncio.to_thread(code)) for _ in range(4)]
+    await nats_bus.until(lambda: len(heard) == 4)
+    await asyncio.to_thread(sync.close)
+    codes = [await emit for emit in emits]
+    gc.collect()
+
+    assert codes == ["disconnected"] * 4
+    assert caplog.text == ""
+
+
+async def test_a_sync_emitter_that_is_closed_all_the_time_serves_its_threads(
+    nats_bus: Bus, caplog: pytest.LogCaptureFixture
+) -> None:
+    await nats_bus.start()
+
+    def emit_many() -> set[str]:
+        return {sync.emit("message_received", HI).outcome for _ in range(30)}
+
+    with SyncEmitter.connect(
+        nats_bus.url, source="/sync", timeout=5.0, on_unavailable="continue"
+    ) as sync:
+        threads = [nats_bus.begin(asyncio.to_thread(emit_many)) for _ in range(4)]
+        while not all(thread.done() for thread in threads):
+            await asyncio.to_thread(sync.close)
+    gc.collect()
+
+    assert [await thread for thread in threads] == [{"continue"}] * 4
+    assert "never retrieved" not in caplog.text
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
