@@ -12,6 +12,7 @@ import msgspec
 
 from hookbus import json_values, subjects
 from hookbus.attributes import check_attributes, check_source, check_timeout
+from hookbus.config.connection import check_url
 from hookbus.errors import (
     Disconnected,
     InvalidEvent,
@@ -32,6 +33,8 @@ OnUnavailable: TypeAlias = Literal["raise", "block", "continue"]
 DEFAULT_URL: Final = "nats://127.0.0.1:4222"
 DEFAULT_TIMEOUT: Final = 1.0  # seconds
 LONGEST_WAIT: Final = 31.0  # seconds; an event without a timeout of its own may take up to 30
+
+_CONNECTION_OPTIONS: Final = ("name", "connect_timeout", "options")
 
 log = logging.getLogger(__name__)
 
@@ -96,8 +99,14 @@ class Emitter:
     ) -> Self:
         """Prepare an emitter with its own connection, opened by ``async with`` or :meth:`open`.
 
-        *connection* goes to :meth:`hookbus.transport.NatsTransport.connect`.
+        *connection* goes to :meth:`hookbus.transport.NatsTransport.connect`: ``name``,
+        ``connect_timeout`` (seconds) and ``options``, such as ``{"tls": ssl_context}``.
+
+        Raises:
+            ValueError, TypeError: An option cannot be.
         """
+        check_url(url)
+        _check_connection(connection)
         emitter = cls(
             source=source, principal=principal, on_unavailable=on_unavailable, timeout=timeout
         )
@@ -157,7 +166,7 @@ class Emitter:
         event = self._event(type, data, attributes, timeout, dry_run=dry_run)
         timeout = self._timeout if timeout is None else timeout
         if timeout is not None:
-            event["hbtimeoutms"] = whole_milliseconds(timeout)
+            event.setdefault("hbtimeoutms", whole_milliseconds(timeout))
         try:
             reply = await self._request(
                 subjects.emit(self._principal, type), _encoded(event), _wait(timeout)
@@ -291,6 +300,14 @@ class Emitter:
             reason=reason,
             data=None,
         )
+
+
+def _check_connection(options: Mapping[str, Any]) -> None:
+    if unknown := sorted(options.keys() - _CONNECTION_OPTIONS):
+        known = ", ".join(_CONNECTION_OPTIONS)
+        raise TypeError(f"unknown options of the connection: {unknown}; expected some of {known}")
+    if "connect_timeout" in options:
+        check_timeout(options["connect_timeout"] or 0, "connect_timeout")
 
 
 def _json_values(data: Any) -> Any:

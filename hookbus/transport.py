@@ -19,6 +19,7 @@ from nats.aio.subscription import Subscription as CoreSubscription
 from nats.js import JetStreamContext
 
 from hookbus import subjects
+from hookbus.config.connection import check_url
 from hookbus.errors import ConnectFailed, Disconnected, PayloadTooLarge, TransportError
 from hookbus.inbox import Inbox
 from hookbus.message import Message as Message
@@ -158,8 +159,12 @@ class NatsTransport:
         and win over ours: credentials, TLS.
 
         Raises:
-            ConnectFailed: Not reached in time; refused credentials fail at once.
+            ConnectFailed: Not reached in time; refused credentials and what is no URL fail at once.
         """
+        try:
+            check_url(url)
+        except (TypeError, ValueError) as error:
+            raise ConnectFailed(f"no connection: {error}; set HOOKBUS_NATS_URL") from error
         transport = cls(url, principal)
         settings = {
             "servers": [server.strip() for server in url.split(",")],

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from hookbus.errors import SettingsError
 from hookbus.subjects import ANONYMOUS, NAME, is_name
 
 DEFAULT_NATS_URL: Final = "nats://127.0.0.1:4222"
+
+_SCHEMES: Final = ("nats", "tls")
+_CREDENTIALS: Final = re.compile(r"(?<=//)[^/]*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,8 @@ def connection_from(environ: Mapping[str, str] | None = None) -> Connection:
     """Read the ``HOOKBUS_…`` variables of a connection; an empty one counts as not set.
 
     Raises:
-        SettingsError: If the principal is no name, or certificate and key are not both given.
+        SettingsError: If the URL or the principal is none, or certificate and key are not both
+            given.
     """
     environ = os.environ if environ is None else environ
     principal = environ.get("HOOKBUS_PRINCIPAL") or ANONYMOUS
@@ -46,14 +52,42 @@ def connection_from(environ: Mapping[str, str] | None = None) -> Connection:
     if (certificate is None) != (key is None):
         given, wanted = ("CERT", "KEY") if certificate else ("KEY", "CERT")
         raise SettingsError(f"HOOKBUS_TLS_{given} is set without HOOKBUS_TLS_{wanted}; set both")
+    url = environ.get("HOOKBUS_NATS_URL") or DEFAULT_NATS_URL
+    try:
+        check_url(url)
+    except ValueError as e:
+        raise SettingsError(f"HOOKBUS_NATS_URL: {e}") from e
     return Connection(
-        nats_url=environ.get("HOOKBUS_NATS_URL") or DEFAULT_NATS_URL,
+        nats_url=url,
         principal=principal,
         creds=_path(environ, "HOOKBUS_CREDS"),
         tls_ca=_path(environ, "HOOKBUS_TLS_CA"),
         tls_cert=certificate,
         tls_key=key,
     )
+
+
+def check_url(url: object) -> None:
+    """Accept ``nats://host:port``, ``tls://host:port`` or ``host:port``; several with commas.
+
+    Raises:
+        TypeError: It is no text.
+        ValueError: It is none of these; the message leaves out a password.
+    """
+    if not isinstance(url, str):
+        raise TypeError(f"expected a URL such as {DEFAULT_NATS_URL!r}, got {url!r}")
+    for server in url.split(","):
+        if not _is_server(server.strip()):
+            shown = _CREDENTIALS.sub("", server.strip())
+            raise ValueError(f"expected nats://host:port or tls://host:port, got {shown!r}")
+
+
+def _is_server(server: str) -> bool:
+    try:
+        parts = urlsplit(server if "://" in server else f"nats://{server}")
+        return parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, half an IPv6 address
+        return False
 
 
 def default_data_dir(environ: Mapping[str, str] | None = None) -> Path:

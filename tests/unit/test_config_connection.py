@@ -65,6 +65,11 @@ def test_an_empty_variable_counts_as_not_set() -> None:
             {"HOOKBUS_TLS_KEY": "k"},
             "HOOKBUS_TLS_KEY is set without HOOKBUS_TLS_CERT; set both",
         ),
+        (
+            {"HOOKBUS_NATS_URL": "http://chat:secret@nats:8222"},
+            "HOOKBUS_NATS_URL: expected nats://host:port or tls://host:port, "
+            "got 'http://nats:8222'",
+        ),
     ],
 )
 def test_a_bad_variable_is_named(environ: dict[str, str], message: str) -> None:
