@@ -140,6 +140,25 @@ class NatsClient(Client):
             # is deaf until the broker is found stale. A Status that is none is no answer of anyone
             return {"Status": ""}
 
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        if initial_connection:
+            self._require_tls(info)
+        await super()._process_info(info, initial_connection)
+
+    def _require_tls(self, info: dict[str, Any]) -> None:
+        """Never speak in the clear where TLS was asked for.
+
+        nats-py 2.16 begins TLS only where the server requires it: with ``tls://``, or a context, it
+        would send credentials and events as they are to a server that does not.
+        """
+        server = self._current_server
+        is_asked_for = "tls" in self.options or (server is not None and server.uri.scheme == "tls")
+        if not is_asked_for or self.options["tls_handshake_first"] or info.get("tls_required"):
+            return
+        if not info.get("tls_available"):
+            raise nats.errors.Error("TLS was asked for, and the server has none")
+        info["tls_required"] = True
+
     def _build_message(
         self,
         sid: int,

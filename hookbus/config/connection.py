@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,28 @@ def connection_from(environ: Mapping[str, str] | None = None) -> Connection:
         tls_cert=certificate,
         tls_key=key,
     )
+
+
+def tls_context(connection: Connection) -> ssl.SSLContext | None:
+    """Make the TLS that the files of *connection* describe; without any it is None.
+
+    None leaves it to the URL: ``tls://`` is then checked against the system's authorities.
+
+    Raises:
+        SettingsError: A file cannot be used.
+    """
+    if connection.tls_ca is None and connection.tls_cert is None:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=connection.tls_ca)
+        if connection.tls_cert is not None:
+            context.load_cert_chain(connection.tls_cert, connection.tls_key)
+    except OSError as e:
+        files = [connection.tls_ca, connection.tls_cert, connection.tls_key]
+        named = ", ".join(repr(str(file)) for file in files if file is not None)
+        reason = e.strerror or e
+        raise SettingsError(f"HOOKBUS_TLS_…: expected PEM files, got {named}: {reason}") from e
+    return context
 
 
 def check_url(url: object) -> None:

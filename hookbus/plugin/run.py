@@ -10,7 +10,7 @@ import signal
 import sys
 from typing import Final
 
-from hookbus.config.connection import Connection, connection_from
+from hookbus.config.connection import Connection, connection_from, tls_context
 from hookbus.errors import ConnectFailed
 from hookbus.loop import run as run_loop
 from hookbus.plugin.declare import Plugin
@@ -60,11 +60,13 @@ async def _connect(
     plugin: Plugin, connection: Connection, stop: asyncio.Event
 ) -> NatsTransport | None:
     """Try until the broker is there: containers start in any order."""
+    context = tls_context(connection)
+    options = {} if context is None else {"tls": context}
     told = ""
     while not stop.is_set():
         try:
             return await NatsTransport.connect(
-                connection.nats_url, principal=plugin.name, name=plugin.name
+                connection.nats_url, principal=plugin.name, name=plugin.name, options=options
             )
         except ConnectFailed as e:
             if str(e) != told:
