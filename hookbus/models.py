@@ -142,11 +142,20 @@ class Block(_Verdict, frozen=True, kw_only=False):
         reason: for operators; empty means a default one.
         code: for programs, at most 64 characters.
         message: may be shown to an end user.
+
+    Raises:
+        TypeError: One of them is no text.
     """
 
     reason: str = ""
     code: str | None = msgspec.field(default=None)
     message: str | None = msgspec.field(default=None)
+
+    def __post_init__(self) -> None:
+        for name in ("reason", "code", "message"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise TypeError(f"Block: {name}: expected a text, got {value!r}")
 
 
 Verdict: TypeAlias = Continue | Intercept | Block

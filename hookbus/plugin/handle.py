@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -14,6 +14,7 @@ import msgspec
 from pydantic import ValidationError
 
 from hookbus import json_values
+from hookbus.loop import clock_of
 from hookbus.models import Block, Continue, HookEvent, Intercept
 from hookbus.plugin.chain import handled
 from hookbus.plugin.declare import Hook, Plugin
@@ -75,6 +76,7 @@ class Handling:
         self._plugin = plugin
         self.slots = Slots()
         self._observing = asyncio.Semaphore(MAX_OBSERVING)
+        self._clock = clock_of(asyncio.get_running_loop())
 
     async def answer(self, hook: Hook, call: Call, time_left: float) -> bytes | None:
         """Return the verdict's bytes; None when the call's time was over before the handler's.
@@ -89,8 +91,16 @@ class Handling:
             return None
         try:
             event = event_of(call.event, hook)
+            started = self._clock()
             async with asyncio.timeout(time_left):
                 verdict = await self._run(hook, event)
+            if hook.is_async and (elapsed := self._clock() - started) > time_left:
+                # the loop was never free to stop it; all other calls waited as well
+                log.warning(
+                    "handler_blocked_the_loop hook=%s elapsed_ms=%d timeout_ms=%d; await what it "
+                    "waits for, or declare it with a plain def, which runs in a thread",
+                    *(hook.options.name, elapsed * 1000, call.timeout_ms),
+                )
             return self._verdict(call, verdict)
         except TimeoutError:
             log.warning(
@@ -113,8 +123,13 @@ class Handling:
             # H09: an observer has no say
             log.warning("observer_verdict_ignored hook=%s", hook.options.name)
 
+    def cancelled(self, call: Call) -> bytes:
+        """What to answer when the task of *call* is cancelled, by its handler or by whoever."""
+        return self._error(call, "service_error", "the handler was cancelled")
+
     async def _run(self, hook: Hook, event: HookEvent[Any]) -> Any:
         handled.set(event)  # each call has a task, and so a context, of its own
+        task = asyncio.current_task()
         try:
             if hook.is_async:
                 self.slots.async_calls += 1
@@ -123,7 +138,9 @@ class Handling:
                 finally:
                     self.slots.async_calls -= 1
             return await self._run_in_thread(hook, event)
-        except Exception as e:  # a plugin author's code; a timeout of ours is a cancellation
+        except BaseException as e:  # a plugin author's code: it raises GeneratorExit, too
+            if _is_meant_for(task, e):
+                raise
             raise self._failed(hook) from e
 
     async def _run_in_thread(self, hook: Hook, event: HookEvent[Any]) -> Any:
@@ -131,20 +148,17 @@ class Handling:
         slots.threads += 1
         context = contextvars.copy_context()
         loop = asyncio.get_running_loop()
-        done = loop.run_in_executor(slots.executor, context.run, hook.handler, event)
+        done = loop.run_in_executor(slots.executor, context.run, _called, hook.handler, event)
         try:
-            result = await asyncio.shield(done)
-        except asyncio.CancelledError:
-            slots.stuck_threads += 1
-            name = hook.options.name
-            log.warning("handler_thread_still_running hook=%s stuck=%d", name, slots.stuck_threads)
-            done.add_done_callback(self._unstuck)
-            raise
-        except BaseException:
-            slots.threads -= 1
-            raise
-        slots.threads -= 1
-        return result
+            return await asyncio.shield(done)
+        finally:
+            if done.done():
+                slots.threads -= 1
+            else:
+                slots.stuck_threads += 1
+                name, stuck = hook.options.name, slots.stuck_threads
+                log.warning("handler_thread_still_running hook=%s stuck=%d", name, stuck)
+                done.add_done_callback(self._unstuck)
 
     def _unstuck(self, done: asyncio.Future[Any]) -> None:
         self.slots.stuck_threads -= 1
@@ -169,21 +183,17 @@ class Handling:
         )
 
     def _block(self, call: Call, verdict: Block) -> bytes:
-        reply = self._reply(
-            call,
-            "block",
-            reason=verdict.reason or None,
-            code=verdict.code,
-            message=verdict.message,
-            warnings=verdict.warnings,
-            annotations=verdict.annotations,
-        )
+        texts = {"reason": verdict.reason or None, "code": verdict.code, "message": verdict.message}
+        more = {"warnings": verdict.warnings, "annotations": verdict.annotations}
         try:
-            return _encode(reply)
+            return _encode(self._reply(call, "block", **texts, **more))
         except (TypeError, ValueError, RecursionError) as e:
             # as a failure it would let the event pass where the operator said "open"
-            log.warning("block_without_its_details: they are no JSON: %s", e)
-            return _encode(self._reply(call, "block"))
+            log.warning("block_cut_to_its_texts: %s", json_values.locate({**texts, **more}, e))
+            whole = {
+                k: text and text.encode(errors="replace").decode() for k, text in texts.items()
+            }
+            return _encode(self._reply(call, "block", **whole))
 
     def _encoded(self, call: Call, verdict: Continue | Intercept) -> bytes:
         word, change = "continue", {}
@@ -267,3 +277,30 @@ def event_of(
 
 async def _awaited(result: Awaitable[_Result] | _Result) -> _Result:
     return await result if isinstance(result, Awaitable) else result
+
+
+def _called(handler: Callable[[HookEvent[Any]], Any], event: HookEvent[Any]) -> Any:
+    try:
+        return handler(event)
+    except (StopIteration, GeneratorExit, asyncio.CancelledError) as e:
+        # a future cannot hold the first, and the others would end who waits for it
+        raise RuntimeError(f"the handler raised {type(e).__name__}") from e
+
+
+def _is_meant_for(task: asyncio.Task[Any] | None, error: BaseException) -> bool:
+    """Tell what ends our task, or the process, from what the handler just raised."""
+    match error:
+        case KeyboardInterrupt() | SystemExit():
+            return True
+        case asyncio.CancelledError():
+            return task is not None and task.cancelling() > 0
+        case GeneratorExit():  # the coroutine is closed because its loop is gone
+            return _current_task() is not task
+    return False
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no loop runs
+        return None

@@ -157,7 +157,11 @@ class PluginServer:
         # no call may take longer; and an integer can be too large for a float
         timeout_ms = min(call.timeout_ms, MAX_TIMEOUT_MS)
         time_left = timeout_ms / 1000 - (self._clock() - arrived)
-        body = await self._handling.answer(hook, call, time_left)
+        try:
+            body = await self._handling.answer(hook, call, time_left)
+        except asyncio.CancelledError:  # who asked shall not wait in vain
+            await self._publish(message.reply, self._handling.cancelled(call))
+            raise
         self._endpoints[name].done(self._clock() - arrived, "" if body else "timed out")
         if body is None:
             self._expired += 1

@@ -163,14 +163,28 @@ async def test_an_intercept_that_is_no_json_is_a_service_error_that_says_where(
     assert reason.startswith(f"the verdict is no JSON: at '{where}")
 
 
-@pytest.mark.parametrize("reason", ["lone \ud800 surrogate", object()])
-async def test_a_block_that_cannot_be_said_in_json_is_still_a_block(bus: Bus, reason: Any) -> None:
+async def test_a_block_that_json_cannot_say_is_still_a_block_with_its_texts(
+    bus: Bus, caplog: pytest.LogCaptureFixture
+) -> None:
     await bus.start()
-    await bus.serve(answering(Block(reason, code="bad")))
+    await bus.serve(answering(Block("lone \ud800 half", code="bad", message="Sorry.")))
 
     decision = await bus.emit()
 
     assert (decision.outcome, decision.cause) == ("block", "verdict")
+    assert (decision.reason, decision.code, decision.message) == ("a: lone ? half", "bad", "Sorry.")
+    assert "block_cut_to_its_texts: at '/reason': expected a text that UTF-8 can say" in caplog.text
+
+
+async def test_a_block_with_annotations_that_are_no_json_is_a_block_without_them(bus: Bus) -> None:
+    annotations: Any = {"k": object()}
+    await bus.start()
+    await bus.serve(answering(Block("no", code="bad", annotations=annotations)))
+
+    decision = await bus.emit()
+
+    assert (decision.outcome, decision.reason, decision.code) == ("block", "a: no", "bad")
+    assert decision.records[0].annotations == {}
 
 
 async def test_data_that_does_not_fit_the_handlers_model_is_a_service_error_naming_the_field(
