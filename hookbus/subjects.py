@@ -44,6 +44,18 @@ SETTINGS_KEY: Final = "settings"
 DISPATCHER_SERVICE: Final = "hookbus-dispatcher"
 REGISTRY_SERVICE: Final = "hookbus-registry"
 
+#: Principals and services of the bus itself, and of nobody: no plugin may bear them.
+RESERVED_NAMES: Final = frozenset(
+    [
+        ANONYMOUS,
+        DISPATCHER_SERVICE,
+        REGISTRY_SERVICE,
+        "hookbus-runner",
+        DISPATCHER_QUEUE,
+        REGISTRY_QUEUE,
+    ]
+)
+
 INBOX: Final = "_INBOX."
 REPLY: Final = "hookbus.reply."
 JETSTREAM_ACK: Final = "$JS.ACK."

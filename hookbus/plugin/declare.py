@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 import logging
+import sys
 import typing
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
@@ -19,11 +20,14 @@ from hookbus.manifest.hook import HookOptions, parse_hook
 from hookbus.manifest.semver import is_version
 from hookbus.models import Decision, HookEvent, Mode, OnFailure, Phase, Verdict
 from hookbus.plugin.chain import chain_of
+from hookbus.plugin.mistakes import in_one_line
 
 Handler: TypeAlias = Callable[[HookEvent[Any]], Awaitable[Verdict | None] | Verdict | None]
 ConfigCallback: TypeAlias = Callable[[dict[str, Any]], None]
 
 _AnyHandler = TypeVar("_AnyHandler", bound=Callable[..., Any])
+
+INTERRUPTED: Final = 130  # exit code after ctrl-C, as of a shell
 
 log = logging.getLogger(__name__)
 
@@ -56,14 +60,18 @@ class Plugin:
 
     def __init__(self, name: str, *, version: str) -> None:
         problems = []
-        if not subjects.is_name(name):
+        if not isinstance(name, str) or not subjects.is_name(name):
             problems.append(Problem("name", f"expected {subjects.NAME.pattern}, got {name!r}"))
-        if not is_version(version):
+        elif name in subjects.RESERVED_NAMES:
+            problems.append(
+                Problem("name", f"{name!r} is a name of the bus itself; choose another one")
+            )
+        if not isinstance(version, str) or not is_version(version):
             problems.append(
                 Problem("version", f"expected a SemVer version such as '1.0.0', got {version!r}")
             )
         if problems:
-            raise InvalidManifest(f"plugin {name!r}", tuple(problems))
+            raise in_one_line(InvalidManifest(f"plugin {name!r}", tuple(problems)))
         self.name = name
         self.version = version
         self._hooks: dict[str, Hook] = {}
@@ -155,7 +163,7 @@ class Plugin:
             raw["name"] = name
         options = parse_hook(raw)
         if not isinstance(options, HookOptions):
-            raise InvalidManifest(f"plugin {self.name!r}, hook on {type!r}", options)
+            raise in_one_line(InvalidManifest(f"plugin {self.name!r}, hook on {type!r}", options))
         self._check_room(options)
 
         def declare(handler: _AnyHandler) -> _AnyHandler:
@@ -167,33 +175,49 @@ class Plugin:
         return declare
 
     def run(self) -> None:
-        """Serve until SIGTERM or ctrl-C; the connection comes from the environment."""
-        from hookbus.plugin.run import run  # the one place where an SDK import costs a process
+        """Serve until SIGTERM or ctrl-C; the connection comes from the environment.
 
-        run(self)
+        What it cannot be served with ends the process with one line.
+
+        Raises:
+            RuntimeError: An event loop is running already; serve it there with ``PluginServer``.
+        """
+        try:
+            from hookbus.plugin.run import run  # the one place where an SDK import costs a process
+
+            run(self)
+        except KeyboardInterrupt:  # before the loop listens to it
+            sys.exit(INTERRUPTED)
 
     def _check_room(self, options: HookOptions) -> None:
         if options.name in self._hooks:
             message = "expected a name of its own for each hook; set name="
-            raise InvalidManifest(f"plugin {self.name!r}", (Problem(options.name, message),))
+            raise self._invalid(Problem(options.name, message))
         if len(self._hooks) >= MAX_HOOKS:
             message = f"expected at most {MAX_HOOKS} hooks"
-            raise InvalidManifest(f"plugin {self.name!r}", (Problem("hooks", message),))
+            raise self._invalid(Problem("hooks", message))
+
+    def _invalid(self, problem: Problem) -> InvalidManifest:
+        return in_one_line(InvalidManifest(f"plugin {self.name!r}", (problem,)))
 
 
 def _payload_of(handler: Callable[..., Any]) -> type[BaseModel] | None:
     """Find the model in ``event: HookEvent[MessageReceived]``."""
     parameters = list(inspect.signature(handler).parameters)
     if len(parameters) != 1:
-        raise TypeError(
-            f"{handler.__qualname__}: expected one parameter, the event, got {parameters}"
+        raise in_one_line(
+            TypeError(
+                f"{handler.__qualname__}: expected one parameter, the event, got {parameters}"
+            )
         )
     try:
         annotation = typing.get_type_hints(handler).get(parameters[0])
     except NameError as e:
-        raise TypeError(
-            f"{handler.__qualname__}: its annotations cannot be resolved ({e}); "
-            "define the model at the top of the module"
+        raise in_one_line(
+            TypeError(
+                f"{handler.__qualname__}: its annotations cannot be resolved ({e}); "
+                "define the model at the top of the module"
+            )
         ) from e
     arguments = typing.get_args(annotation)
     if not arguments or not isinstance(arguments[0], type):

@@ -11,7 +11,7 @@ import sys
 from typing import Final
 
 from hookbus.config.connection import Connection, connection_from, tls_context
-from hookbus.errors import ConnectFailed
+from hookbus.errors import ConnectFailed, HookbusError
 from hookbus.loop import run as run_loop
 from hookbus.plugin.declare import Plugin
 from hookbus.plugin.serve import AnnounceAnswer, PluginServer
@@ -24,25 +24,48 @@ log = logging.getLogger("hookbus.plugin")
 
 
 def run(plugin: Plugin) -> None:
-    """Serve *plugin* until the process is told to stop; what happens is logged to stderr."""
+    """Serve *plugin* until the process is told to stop; what happens is logged to stderr.
+
+    Raises:
+        RuntimeError: An event loop is running already.
+        SystemExit: With one line on what it cannot be served with.
+    """
+    _refuse_a_running_loop(plugin)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     if not plugin.hooks:
         sys.exit(f"plugin {plugin.name!r} has no hooks; declare one with @plugin.hook(...)")
-    if run_loop(_serve(plugin)):
+    try:
+        is_stuck = run_loop(_serve(plugin))
+    except HookbusError as e:  # a variable that is wrong, or a broker that refuses us
+        sys.exit(f"plugin {plugin.name!r} cannot be served: {e}")
+    if is_stuck:
         # a handler's thread that nobody can stop would keep the interpreter from ending
         logging.shutdown()
         os._exit(0)
+
+
+def _refuse_a_running_loop(plugin: Plugin) -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError(
+        f"plugin {plugin.name!r}: run() makes an event loop of its own, and one is running here; "
+        "call it from plain code, or serve the plugin in this loop: "
+        "await hookbus.plugin.PluginServer(plugin, transport).start()"
+    )
 
 
 async def _serve(plugin: Plugin) -> bool:
     """Serve until told to stop; tell whether a handler's thread still runs."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
     transport = await _connect(plugin, connection_from(), stop)
     if transport is None:
         return False
+    # until here there was nothing to finish, and ctrl-C ended the process as it ends any
+    loop.add_signal_handler(signal.SIGINT, stop.set)
     server = PluginServer(plugin, transport)
     server.on_answer = lambda answer: _report(plugin, answer)
     try:

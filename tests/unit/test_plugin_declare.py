@@ -10,14 +10,30 @@ import pytest
 from hookbus import Block, HookEvent, InvalidManifest, MessageReceived, Plugin, Verdict
 
 
-@pytest.mark.parametrize("name", ["", "Redact", "redact_secrets", "1a", "a" * 64, "a b"])
-def test_a_plugin_needs_a_name_that_fits_into_a_subject(name: str) -> None:
+@pytest.mark.parametrize("name", [None, 5, "", "Redact", "redact_secrets", "1a", "a" * 64, "a b"])
+def test_a_plugin_needs_a_name_that_fits_into_a_subject(name: Any) -> None:
     with pytest.raises(InvalidManifest, match="name: expected"):
         Plugin(name, version="1.0.0")
 
 
-@pytest.mark.parametrize("version", ["", "1", "v1.0.0", "1.0"])
-def test_a_plugin_needs_a_semver_version(version: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        "anonymous",
+        "hookbus-registry",
+        "hookbus-dispatcher",
+        "hookbus-runner",
+        "registry",
+        "dispatcher",
+    ],
+)
+def test_a_plugin_may_not_bear_a_name_of_the_bus(name: str) -> None:
+    with pytest.raises(InvalidManifest, match=f"'{name}' is a name of the bus itself"):
+        Plugin(name, version="1.0.0")
+
+
+@pytest.mark.parametrize("version", [None, 1, "", "1", "v1.0.0", "1.0"])
+def test_a_plugin_needs_a_semver_version(version: Any) -> None:
     with pytest.raises(InvalidManifest, match="SemVer"):
         Plugin("a", version=version)
 

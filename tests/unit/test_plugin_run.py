@@ -1,0 +1,57 @@
+"""`plugin.run()`: what its author sees when it cannot serve."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from hookbus import HookEvent, Plugin
+from hookbus.plugin import run
+
+
+def declared() -> Plugin:
+    plugin = Plugin("a", version="1.0.0")
+
+    @plugin.hook("x_done", phase="validate")
+    async def hook(event: HookEvent[Any]) -> None: ...
+
+    return plugin
+
+
+def test_within_a_running_loop_it_says_how_to_serve_there() -> None:
+    async def scenario() -> None:
+        declared().run()
+
+    with pytest.raises(RuntimeError, match=r"plugin 'a': run\(\).* await .*PluginServer"):
+        asyncio.run(scenario())
+
+
+def test_an_interrupt_before_the_loop_listens_ends_it_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(main: Coroutine[Any, Any, bool]) -> bool:
+        main.close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "run_loop", interrupted)
+
+    with pytest.raises(SystemExit) as ended:
+        declared().run()
+
+    assert ended.value.code == 130
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("HOOKBUS_NATS_URL", "http://nats"), ("HOOKBUS_TLS_CA", "none.pem")],
+)
+def test_a_variable_that_is_wrong_ends_it_with_one_line(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(SystemExit, match=r"plugin 'a' cannot be served: HOOKBUS_.* expected"):
+        declared().run()
