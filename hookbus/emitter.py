@@ -162,6 +162,8 @@ class Emitter:
             ValueError: The timeout is out of its bounds.
             InvalidEvent: The event was refused, here or by the bus; ``pointer`` names the field.
             Unavailable: No decision could be had and ``on_unavailable`` is ``"raise"``.
+            PublishDenied: The broker's permissions refuse this principal or type, whatever
+                ``on_unavailable`` says: the bus is there, and said no to this emitter.
         """
         event = self._event(type, data, attributes, timeout, dry_run=dry_run)
         timeout = self._timeout if timeout is None else timeout
@@ -185,6 +187,7 @@ class Emitter:
         Raises:
             TypeError, ValueError, InvalidEvent: As :meth:`emit`.
             Unavailable: It is not known to be stored.
+            PublishDenied: As :meth:`emit`.
         """
         event = self._event(type, data, attributes, timeout)
         timeout = self._timeout if timeout is None else timeout

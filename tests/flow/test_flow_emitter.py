@@ -17,6 +17,7 @@ from hookbus import (
     Unavailable,
     subjects,
 )
+from hookbus.errors import PublishDenied
 from hookbus.transport import Transport
 from tests.flow.bus import HI, Bus
 from tests.flow.scripted import Scripted, says
@@ -294,6 +295,29 @@ async def test_a_refused_event_raises_whatever_on_unavailable_says(bus: Bus) -> 
         await emitter.emit("message_received", {"text": 5})
 
     assert (refused.value.code, refused.value.pointer) == ("schema", "/data/text")
+
+
+@pytest.mark.parametrize("choice", ["raise", "block", "continue"])
+async def test_an_emit_that_the_permissions_refuse_raises_whatever_on_unavailable_says(
+    memory_bus: Bus, choice: Any
+) -> None:
+    await memory_bus.start()
+    transport = await memory_bus.connect("chat", denied=["hookbus.emit.>", "hookbus.notify.>"])
+    emitter = Emitter(transport, source="/test", principal="chat", on_unavailable=choice)
+
+    with pytest.raises(PublishDenied):
+        await emitter.emit("message_received", HI)
+    with pytest.raises(PublishDenied):
+        await emitter.notify("message_received", HI)
+
+
+async def test_an_attribute_hbtimeoutms_is_sent_as_it_was_given(bus: Bus) -> None:
+    plugin = Scripted("a")
+    await bus.start(plugin)
+
+    await bus.emit(HI, hbtimeoutms=700)
+
+    assert plugin.calls[0]["event"]["hbtimeoutms"] == 700
 
 
 async def test_a_dispatcher_that_is_not_ready_makes_a_notification_unavailable(bus: Bus) -> None:
