@@ -153,6 +153,7 @@ class _LoopThread:
         self._loop = asyncio.new_event_loop()
         self._opening = asyncio.Lock()
         self._is_open = False
+        self._is_closing = False
         self._begun: set[Future[Any]] = set()
         self._thread = threading.Thread(target=self._run, name="hookbus-emitter", daemon=True)
         self._thread.start()
@@ -179,11 +180,11 @@ class _LoopThread:
 
     def stop(self) -> None:
         begun = set(self._begun)
-        _finished(self.begin(self._emitter.close()), GRACE)
+        _finished(self.begin(self._close()), GRACE)
         # whoever waited for a decision hears of it before the loop ends …
         wait(begun, GRACE)
         # … and one of them may just have opened the connection
-        _finished(self.begin(self._emitter.close()), GRACE)
+        _finished(self.begin(self._close()), GRACE)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(GRACE)
 
@@ -193,6 +194,12 @@ class _LoopThread:
                 if not self._is_open:
                     await self._emitter.open()
                     self._is_open = True
+        if self._is_closing:  # while this one waited for the connection
+            raise ConnectFailed("the emitter was closed")
+
+    async def _close(self) -> None:
+        self._is_closing = True
+        await self._emitter.close()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
