@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from hookbus import json_values
-from hookbus.errors import InvalidEvent
+from hookbus.errors import InvalidEvent, InvalidOption
 from hookbus.wire.event import MIN_TIMEOUT_MS
 from hookbus.wire.limits import MAX_TEXT
 
@@ -61,7 +61,7 @@ def check_source(source: object) -> None:
 
     Raises:
         TypeError: It is no text.
-        ValueError: It is empty, too long, or no URI reference.
+        InvalidOption: It is empty, too long, or no URI reference.
     """
     if not isinstance(source, str):
         raise TypeError(f"source: expected a URI reference such as '/chat', got {source!r}")
@@ -69,7 +69,7 @@ def check_source(source: object) -> None:
     if not source or " " in source:
         problem = f"a URI reference such as '/chat', got {source!r}"
     if problem is not None:
-        raise ValueError(f"source: expected {problem}")
+        raise InvalidOption(f"source: expected {problem}")
 
 
 def check_timeout(timeout: float | None, name: str = "timeout") -> None:
@@ -77,7 +77,7 @@ def check_timeout(timeout: float | None, name: str = "timeout") -> None:
 
     Raises:
         TypeError: It is no number.
-        ValueError: It is below 10 ms, above a day, or NaN.
+        InvalidOption: It is below 10 ms, above a day, or NaN.
     """
     if timeout is None:
         return
@@ -85,7 +85,7 @@ def check_timeout(timeout: float | None, name: str = "timeout") -> None:
         raise TypeError(f"{name}: expected a number of seconds, got {timeout!r}")
     if not SHORTEST_TIMEOUT <= timeout <= LONGEST_TIMEOUT:
         bounds = f"{SHORTEST_TIMEOUT:g} … {LONGEST_TIMEOUT:g}"
-        raise ValueError(f"{name}: expected {bounds} seconds, got {timeout!r}")
+        raise InvalidOption(f"{name}: expected {bounds} seconds, got {timeout!r}")
 
 
 @lru_cache(maxsize=256)

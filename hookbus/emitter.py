@@ -16,6 +16,7 @@ from hookbus.config.connection import check_url
 from hookbus.errors import (
     Disconnected,
     InvalidEvent,
+    InvalidOption,
     NoResponders,
     PayloadTooLarge,
     RequestTimeout,
@@ -68,14 +69,14 @@ class Emitter:
                 bus.
 
         Raises:
-            ValueError, TypeError: An option cannot be.
+            InvalidOption, TypeError: An option cannot be.
         """
         if not isinstance(principal, str) or not subjects.is_name(principal):
-            raise ValueError(f"principal: expected {subjects.NAME.pattern}, got {principal!r}")
+            raise InvalidOption(f"principal: expected {subjects.NAME.pattern}, got {principal!r}")
         check_source(source)
         check_timeout(timeout)
         if on_unavailable not in ("raise", "block", "continue"):
-            raise ValueError(
+            raise InvalidOption(
                 f"on_unavailable: expected 'raise', 'block' or 'continue', got {on_unavailable!r}"
             )
         self._transport = transport
@@ -103,7 +104,7 @@ class Emitter:
         ``connect_timeout`` (seconds) and ``options``, such as ``{"tls": ssl_context}``.
 
         Raises:
-            ValueError, TypeError: An option cannot be.
+            InvalidOption, TypeError: An option cannot be.
         """
         check_url(url)
         _check_connection(connection)
@@ -159,7 +160,7 @@ class Emitter:
 
         Raises:
             TypeError: An attribute's name is none, or a slip for another one.
-            ValueError: The timeout is out of its bounds.
+            InvalidOption: The timeout is out of its bounds.
             InvalidEvent: The event was refused, here or by the bus; ``pointer`` names the field.
             Unavailable: No decision could be had and ``on_unavailable`` is ``"raise"``.
             PublishDenied: The broker's permissions refuse this principal or type, whatever
@@ -185,7 +186,7 @@ class Emitter:
         """Tell the observers of *type*; return once the stream has the event. Nobody decides.
 
         Raises:
-            TypeError, ValueError, InvalidEvent: As :meth:`emit`.
+            TypeError, InvalidOption, InvalidEvent: As :meth:`emit`.
             Unavailable: It is not known to be stored.
             PublishDenied: As :meth:`emit`.
         """

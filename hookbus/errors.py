@@ -2,6 +2,7 @@
 
 HookbusError
 ├── InvalidEvent            the event was refused: nothing was decided; a ValueError too
+├── InvalidOption           an emitter or a timeout that cannot be; a ValueError too
 ├── HookBlocked             the decision was Block, and the emitter asked to hear it as an exception
 ├── Unavailable             no decision could be had
 ├── TransportError
@@ -44,6 +45,10 @@ class InvalidEvent(HookbusError, ValueError):
         self.code = code
         self.pointer = pointer
         self.message = message
+
+
+class InvalidOption(HookbusError, ValueError):
+    """What an emitter was told about itself, its connection or a timeout cannot be."""
 
 
 class HookBlocked(HookbusError):

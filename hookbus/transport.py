@@ -12,15 +12,20 @@ import logging
 import re
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, Protocol, TypeVar, TypeVarTuple
-from urllib.parse import urlsplit
 
 import nats.errors
 from nats.aio.subscription import Subscription as CoreSubscription
 from nats.js import JetStreamContext
 
 from hookbus import subjects
-from hookbus.config.connection import check_url
-from hookbus.errors import ConnectFailed, Disconnected, PayloadTooLarge, TransportError
+from hookbus.config.connection import check_url, without_password
+from hookbus.errors import (
+    ConnectFailed,
+    Disconnected,
+    InvalidOption,
+    PayloadTooLarge,
+    TransportError,
+)
 from hookbus.inbox import Inbox
 from hookbus.message import Message as Message
 from hookbus.message import MessageCallback as MessageCallback
@@ -132,7 +137,7 @@ class NatsTransport:
 
     def __init__(self, url: str, principal: str) -> None:
         """Prepare only: use `connect`."""
-        self._url = _without_password(url)
+        self._url = without_password(url)
         self._client = NatsClient()
         self._inbox = Inbox(principal, self.publish)
         self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -163,7 +168,7 @@ class NatsTransport:
         """
         try:
             check_url(url)
-        except (TypeError, ValueError) as error:
+        except (TypeError, InvalidOption) as error:
             raise ConnectFailed(f"no connection: {error}; set HOOKBUS_NATS_URL") from error
         transport = cls(url, principal)
         settings = {
@@ -378,14 +383,6 @@ def _words(error: Exception) -> str:
 
 def _is_refused_credential(error: Exception) -> bool:
     return "authorization violation" in str(error).lower()
-
-
-def _without_password(url: str) -> str:
-    shown = []
-    for server in url.split(","):
-        parts = urlsplit(server.strip())
-        shown.append(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl())
-    return ",".join(shown)
 
 
 def _call_all(callbacks: list[Callable[[*Arguments], None]], *arguments: *Arguments) -> None:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from hookbus.errors import SettingsError
+from hookbus.errors import InvalidOption, SettingsError
 from hookbus.subjects import ANONYMOUS, NAME, is_name
 
 DEFAULT_NATS_URL: Final = "nats://127.0.0.1:4222"
 
 _SCHEMES: Final = ("nats", "tls")
-_CREDENTIALS: Final = re.compile(r"(?<=//)[^/]*@")
+_CREDENTIALS: Final = re.compile(r"(?:(?<=//)|^)[^/]*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,9 @@ def connection_from(environ: Mapping[str, str] | None = None) -> Connection:
         raise SettingsError(f"HOOKBUS_TLS_{given} is set without HOOKBUS_TLS_{wanted}; set both")
     url = environ.get("HOOKBUS_NATS_URL") or DEFAULT_NATS_URL
     try:
-        check_url(url)
-    except ValueError as e:
-        raise SettingsError(f"HOOKBUS_NATS_URL: {e}") from e
+        check_url(url, "HOOKBUS_NATS_URL")
+    except InvalidOption as e:
+        raise SettingsError(str(e)) from e
     return Connection(
         nats_url=url,
         principal=principal,
@@ -90,19 +90,24 @@ def tls_context(connection: Connection) -> ssl.SSLContext | None:
     return context
 
 
-def check_url(url: object) -> None:
+def check_url(url: object, name: str = "url") -> None:
     """Accept ``nats://host:port``, ``tls://host:port`` or ``host:port``; several with commas.
 
     Raises:
         TypeError: It is no text.
-        ValueError: It is none of these; the message leaves out a password.
+        InvalidOption: It is none of these; the message leaves out a password.
     """
     if not isinstance(url, str):
-        raise TypeError(f"expected a URL such as {DEFAULT_NATS_URL!r}, got {url!r}")
+        raise TypeError(f"{name}: expected a text such as {DEFAULT_NATS_URL!r}, got {url!r}")
     for server in url.split(","):
         if not _is_server(server.strip()):
-            shown = _CREDENTIALS.sub("", server.strip())
-            raise ValueError(f"expected nats://host:port or tls://host:port, got {shown!r}")
+            expected = "nats://host:port or tls://host:port"
+            raise InvalidOption(f"{name}: expected {expected}, got {without_password(server)!r}")
+
+
+def without_password(url: str) -> str:
+    """Give what may be shown: ``"nats://chat:secret@a:1, b" → "nats://a:1,b"``"""
+    return ",".join(_CREDENTIALS.sub("", server.strip()) for server in url.split(","))
 
 
 def _is_server(server: str) -> bool:

@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from hookbus.config import connection
-from hookbus.config.connection import Connection, connection_from, default_data_dir
+from hookbus.config.connection import (
+    Connection,
+    connection_from,
+    default_data_dir,
+    without_password,
+)
 from hookbus.errors import SettingsError
 
 
@@ -77,6 +82,18 @@ def test_a_bad_variable_is_named(environ: dict[str, str], message: str) -> None:
         connection_from(environ)
 
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("nats://127.0.0.1:4222", "nats://127.0.0.1:4222"),
+        ("nats://chat:sec@ret@a:1, tls://token@[::1]:2", "nats://a:1,tls://[::1]:2"),
+        ("chat:secret@a", "a"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert without_password(url) == shown
 
 
 def test_the_environment_is_read_when_called(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from hookbus import Emitter, InvalidEvent, SyncEmitter
+from hookbus.errors import InvalidOption
 
 URL = "nats://127.0.0.1:1"
 
@@ -38,8 +39,8 @@ NO_SUCH_TYPE: list[tuple[dict[str, Any], str]] = [
     ({"timeout": "1"}, "timeout: expected a number of seconds, got '1'"),
     ({"timeout": True}, "timeout: expected a number of seconds, got True"),
     ({"connect_timeout": "1"}, "connect_timeout: expected a number of seconds, got '1'"),
-    ({"url": None}, "expected a URL such as 'nats://127.0.0.1:4222', got None"),
-    ({"url": 5}, "expected a URL such as"),
+    ({"url": None}, "url: expected a text such as 'nats://127.0.0.1:4222', got None"),
+    ({"url": 5}, "url: expected a text such as"),
     ({"conect_timeout": 1}, "unknown options of the connection: ['conect_timeout']; expected some"),
 ]
 MADE = [Emitter.connect, SyncEmitter, SyncEmitter.connect]
@@ -50,7 +51,7 @@ MADE = [Emitter.connect, SyncEmitter, SyncEmitter.connect]
 def test_an_emitter_with_a_wrong_option_is_an_error_at_once(
     make: Any, options: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(InvalidOption, match=re.escape(message)):
         make(**{"url": URL, "source": "/x", **options})
 
 
