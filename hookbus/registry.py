@@ -28,10 +28,16 @@ from hookbus.errors import (
     SettingsError,
 )
 from hookbus.keyvalue import Entry, KeyValue
-from hookbus.manifest.announcement import Announcement, hooks_fingerprint, parse_announcement
+from hookbus.manifest.announcement import (
+    Announcement,
+    from_document,
+    hooks_fingerprint,
+    parse_announcement,
+)
 from hookbus.manifest.semver import is_newer
 from hookbus.policy import Bound, ModeOverride, Overrides, Removal, bind, demand_named, mode_key
 from hookbus.registry_state import State, StateStore
+from hookbus.replicas import Kept, Said, accept, let_wait, return_to, with_same, without
 from hookbus.snapshot import Binding, ConfigDocument, decode_document, encode_document
 from hookbus.transport import Transport
 
@@ -176,20 +182,13 @@ class Registry:
         plugin = announcement.plugin
         state = await self._store.load()
         known = state.kept.get(plugin)
+        if wrong := self._problems(announcement, state):
+            return _refused(*wrong)  # what was bound stays as it was
         refusal = await self._refuse_change(announcement, state)
-        if refusal is not None:
+        if known is not None and refusal is not None:
+            await self._store.keep(plugin, let_wait(known, announcement))
             return _refused(refusal)
-        announced = {**state.announced, plugin: announcement}
-        trial = bind(announced, state.settings, state.overrides, self._now())
-        if plugin in trial.problems:  # a refused announcement leaves what was bound as it was
-            return _refused(*trial.problems[plugin])
-        try:
-            encode_document(trial.document)
-        except HookbusError as e:
-            return _refused(Problem("hooks", str(e)))
-        before = known.instances if known else ()
-        instances = (*(i for i in before if i != announcement.instance), announcement.instance)
-        await self._store.keep(announcement, instances)
+        await self._store.keep(plugin, accept(known, announcement))
         made = await self._rebuild()
         await self._transport.publish(subjects.announced(plugin), b"")
         if plugin in made.bound.pending:
@@ -197,6 +196,19 @@ class Registry:
             return _announce_answer("pending", made.generation, {}, (problem,))
         config = plugin_config(made.state.settings, plugin)
         return _announce_answer("bound", made.generation, config, ())
+
+    def _problems(self, announcement: Announcement, state: State) -> tuple[Problem, ...]:
+        """Say why an announcement cannot be put in force."""
+        plugin = announcement.plugin
+        announced = {**state.announced, plugin: announcement}
+        trial = bind(announced, state.settings, state.overrides, self._now())
+        if plugin in trial.problems:
+            return trial.problems[plugin]
+        try:
+            encode_document(trial.document)
+        except HookbusError as e:
+            return (Problem("hooks", str(e)),)
+        return ()
 
     async def _refuse_change(self, announcement: Announcement, state: State) -> Problem | None:
         """Other hooks under the same or a lower version are refused while a replica answers."""
@@ -208,6 +220,7 @@ class Registry:
         ):
             return None
         others = await self._present(announcement.plugin) - {announcement.instance}
+        others -= with_same(state.kept[announcement.plugin], announcement)
         if not others:
             return None
         return Problem(
@@ -217,30 +230,45 @@ class Registry:
         )
 
     async def _goodbye(self, announcement: Announcement) -> bytes:
-        """R31: in development a clean goodbye of the last replica removes the binding."""
+        """R31: in development a clean goodbye of the last replica removes the binding.
+
+        The last one of an upgrade may leave replicas of the old version behind: what they
+        announced is in force again, if it could be announced now.
+        """
         plugin = announcement.plugin
         state = await self._store.load()
         kept = state.kept.get(plugin)
         if kept is None:
             return _announce_answer("gone", 0, {}, ())
-        left = tuple(i for i in kept.instances if i != announcement.instance)
-        if left and not await self._are_gone(announcement, left):
-            await self._store.keep(state.announced[plugin], left)
+        if left := await self._left(announcement, kept):
+            after = return_to(kept, left, lambda said: self._can_return(plugin, said, state))
+            await self._store.keep(plugin, after)
         elif state.settings.mode == "development":
             await self._store.forget(plugin)
         else:
-            await self._store.keep(state.announced[plugin], ())
+            await self._store.keep(plugin, Kept(kept.announcement))
         made = await self._rebuild()
         return _announce_answer("gone", made.generation, {}, ())
 
-    async def _are_gone(self, announcement: Announcement, left: tuple[str, ...]) -> bool:
-        """Tell whether replicas that never said goodbye are dead.
+    async def _left(self, announcement: Announcement, kept: Kept) -> tuple[Said, ...]:
+        """What the replicas say that stay; of those that never said goodbye, only who lives.
 
-        Silence proves it only for a plugin that answers the Service API at all, as the one that
+        Silence proves death only for a plugin that answers the Service API at all, as the one that
         is leaving still does. Where it does not, a replica that announced itself counts as there.
         """
+        left = without(kept, announcement.instance)
+        if not left:
+            return ()
         present = await self._present(announcement.plugin)
-        return announcement.instance in present and not present.intersection(left)
+        if announcement.instance not in present:
+            return left
+        return tuple(said for said in left if present.intersection(said.instances))
+
+    def _can_return(self, plugin: str, said: Said, state: State) -> bool:
+        try:
+            return not self._problems(from_document(said.announcement, plugin), state)
+        except InvalidManifest:  # written by another version of the bus
+            return False
 
     async def _present(self, plugin: str) -> set[str]:
         answers = await presence.ask(self._transport, "PING", plugin, window=PRESENCE_WINDOW)

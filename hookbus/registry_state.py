@@ -17,15 +17,9 @@ from hookbus.errors import InvalidManifest, SettingsError
 from hookbus.keyvalue import KeyValue
 from hookbus.manifest.announcement import Announcement, from_document
 from hookbus.policy import Overrides
+from hookbus.replicas import Kept
 
 log = logging.getLogger(__name__)
-
-
-class Kept(msgspec.Struct, frozen=True):
-    """A plugin's announcement as it is kept, and which instances made it."""
-
-    announcement: dict[str, Any]
-    instances: tuple[str, ...] = ()
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -83,11 +77,9 @@ class StateStore:
         overrides = msgspec.json.decode(said.value, type=Overrides) if said else Overrides()
         return State(kept, announced, overrides, await self._settings_in_force())
 
-    async def keep(self, announcement: Announcement, instances: tuple[str, ...]) -> None:
-        """Keep a plugin's newest announcement."""
-        kept = Kept(announcement.to_document(), instances)
-        key = subjects.announcement_key(announcement.plugin)
-        await self._bucket.put(key, msgspec.json.encode(kept))
+    async def keep(self, plugin: str, kept: Kept) -> None:
+        """Keep what a plugin's replicas announced."""
+        await self._bucket.put(subjects.announcement_key(plugin), msgspec.json.encode(kept))
 
     async def forget(self, plugin: str) -> None:
         """Drop a plugin's announcement."""

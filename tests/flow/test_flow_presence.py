@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from hookbus import subjects
+from hookbus import Block, HookEvent, Plugin, subjects
 from tests.flow.bus import Bus, calm_plugin
 from tests.flow.scripted import Scripted, says
 
@@ -172,6 +172,57 @@ async def test_the_goodbye_after_that_unbinds_it(bus: Bus) -> None:
     await bus.served()
 
     assert (await bus.emit()).records == ()
+
+
+async def test_the_goodbye_of_an_upgrade_returns_to_what_the_old_replicas_announced(
+    bus: Bus,
+) -> None:
+    old = Scripted("a", says("block", reason="old"))
+    new = Scripted("a", version="9.0.0", priority=5)
+    new.hook["name"], new.instance = "newer", "a-2"
+    await bus.start(old, new)
+
+    await new.announce(goodbye=True, hooks=None)
+    await new.vanish()
+    await bus.served()
+    decision = await bus.emit()
+
+    assert decision.reason == "a: old"
+    assert [(r.hook, r.version) for r in decision.records] == [("hook", "1.0.0")]
+
+
+async def test_an_old_replica_that_was_refused_beside_an_upgrade_is_bound_when_that_leaves(
+    bus: Bus,
+) -> None:
+    await bus.start()
+    newer, older = calm_plugin("a"), Plugin("a", version="1.0.0")
+    newer.version = "9.0.0"
+
+    @older.hook("message_received", phase="validate", name="older", timeout_ms=1_000)
+    async def object_(event: HookEvent[Any]) -> Block:
+        return Block("old")
+
+    upgrade, rolled_back = await bus.serve(newer), await bus.serve(older)
+
+    await upgrade.stop()
+    await bus.served()
+
+    assert rolled_back.answered is not None
+    assert rolled_back.answered.state == "refused"
+    assert (await bus.emit()).reason == "a: old"
+
+
+async def test_nothing_returns_to_an_announcement_that_would_unbind_a_named_hook(bus: Bus) -> None:
+    old, new = Scripted("a"), Scripted("a", version="9.0.0")
+    new.hook["name"], new.instance = "newer", "a-2"
+    await bus.start(old, new)
+    named = {"mode": "production", "plugins": {"a": {"hooks": {"newer": {}}}}}
+    await bus.control("apply", settings=named)
+
+    await new.announce(goodbye=True, hooks=None)
+    await bus.served()
+
+    assert [record.hook for record in (await bus.emit()).records] == ["newer"]
 
 
 async def test_a_goodbye_counts_a_replica_that_crashed_before_as_gone(bus: Bus) -> None:
