@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
-import io
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Final
@@ -11,7 +11,8 @@ from typing import Annotated, Final
 import typer
 
 from hookbus import __version__
-from hookbus.cli.errors import exit_code, fail
+from hookbus.cli.errors import FOUND, USAGE, exit_code, fail
+from hookbus.cli.streams import drop_output, is_lost_output
 from hookbus.errors import HookbusError
 
 #: In the order of the help. The module hookbus.cli.<command> adds it with its `register(app)`.
@@ -20,13 +21,20 @@ COMMANDS: Final = ("demo", "up", "emit", "plugins", "settings", "conformance", "
 
 def run() -> None:
     """Run the command that this process's arguments name."""
-    for stream in (sys.stdout, sys.stderr):  # not every terminal can write ✓ and people's names
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
     try:
-        make_app(sys.argv[1:])()
+        try:
+            make_app(sys.argv[1:])()
+        finally:
+            sys.stdout.flush()  # what cannot be written must be known while we can still say it
     except HookbusError as e:
         fail(str(e), exit_code(e))
+    except OSError as e:
+        if not is_lost_output(e):
+            raise
+        drop_output()
+        if e.errno == errno.EPIPE:  # whoever read has what it wanted; Typer ends like this, too
+            sys.exit(FOUND)
+        fail(f"the output cannot be written: {e.strerror}", USAGE)
 
 
 def make_app(arguments: Sequence[str]) -> typer.Typer:

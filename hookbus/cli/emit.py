@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 import typer
 from rich.console import Console
 
+from hookbus.cli.broker_url import broker_url
 from hookbus.cli.errors import BLOCKED_BY_VERDICT, BLOCKED_OTHERWISE, DONE, UsageError
 from hookbus.cli.operating import print_json
 from hookbus.cli.render import render_decision
@@ -19,7 +20,8 @@ from hookbus.emitter import Emitter
 from hookbus.loop import run
 from hookbus.models import Decision
 
-DEFAULT_SOURCE = "/cli"
+DEFAULT_SOURCE: Final = "/cli"
+MAX_TIMEOUT: Final = 24 * 3_600.0  # seconds; the bus cuts it to its own max_timeout_ms
 
 
 def register(app: typer.Typer) -> None:
@@ -51,11 +53,16 @@ def emit(
     cause, 5 nothing could be decided.
     """
     logging.basicConfig(level=logging.ERROR, format="hookbus: %(message)s", stream=sys.stderr)
-    if timeout is not None and timeout <= 0:
-        raise UsageError(f"--timeout: expected seconds above 0, got {timeout:g}")
+    if timeout is not None and not 0 < timeout <= MAX_TIMEOUT:  # nan is in no range
+        raise UsageError(
+            f"--timeout: expected seconds above 0, at most {MAX_TIMEOUT:g}, got {timeout:g}"
+        )
     payload = _payload(data)
+    source = _text("--source", source)
     given = {"subject": subject, "id": id}
-    attributes = {name: value for name, value in given.items() if value is not None}
+    attributes = {
+        name: _text(f"--{name}", value) for name, value in given.items() if value is not None
+    }
     decision = run(
         _emit(url, source, type, payload, timeout=timeout, dry_run=dry_run, **attributes)
     )
@@ -69,9 +76,20 @@ def emit(
 async def _emit(url: str | None, source: str, type: str, data: Any, **options: Any) -> Decision:
     connection = connection_from()
     async with Emitter.connect(
-        url or connection.nats_url, source=source, principal=connection.principal, timeout=None
+        broker_url(url, connection), source=source, principal=connection.principal, timeout=None
     ) as bus:
         return await bus.emit(type, data, **options)
+
+
+def _text(option: str, value: str) -> str:
+    """Check what becomes a text of the event."""
+    if not value:
+        raise UsageError(f"{option}: expected a text, got none")
+    try:
+        value.encode()
+    except UnicodeError as e:  # an argument may be any bytes
+        raise UsageError(f"{option}: expected UTF-8, got {value!a}") from e
+    return value
 
 
 def _payload(text: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Final, NoReturn
 
+from hookbus.cli.streams import say_error
 from hookbus.errors import (
     ControlError,
     HookbusError,
@@ -44,5 +45,5 @@ def exit_code(error: HookbusError) -> int:
 
 def fail(message: str, code: int) -> NoReturn:
     """End the process with a message on stderr."""
-    print(f"hookbus: {message}", file=sys.stderr)
+    say_error(f"hookbus: {message}")
     sys.exit(code)

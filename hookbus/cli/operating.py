@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from hookbus import subjects
+from hookbus.cli.broker_url import broker_url
 from hookbus.config.connection import connection_from
 from hookbus.control import request
 from hookbus.loop import run
@@ -41,7 +42,8 @@ def ask(
         connection = connection_from()
         is_named = connection.principal != subjects.ANONYMOUS
         principal = connection.principal if is_named else who
-        transport = await NatsTransport.connect(url or connection.nats_url, principal=principal)
+        server = broker_url(url, connection)
+        transport = await NatsTransport.connect(server, principal=principal)
         try:
             return await question(transport, principal)
         finally:

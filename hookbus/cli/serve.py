@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from hookbus.cli.broker_url import broker_url
 from hookbus.cli.errors import UsageError
 from hookbus.config.connection import connection_from
 from hookbus.config.load import load_settings
@@ -43,6 +44,7 @@ def serve(
 ) -> None:
     """Serve one role until SIGTERM. The broker is found by HOOKBUS_NATS_URL."""
     connection = connection_from()
+    broker_url(None, connection)  # it would be tried for ever
     if role == "dispatcher" and settings is not None:
         raise UsageError(
             "serve dispatcher: --settings is for the registry, which tells every dispatcher;"

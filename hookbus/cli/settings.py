@@ -63,7 +63,8 @@ def check(file: File, as_json: Json = False) -> None:
     """Check a settings file; no bus is needed. Exit code 2 when it cannot be used."""
     read_file(file)
     if as_json:
-        print_json({"file": str(file), "problems": []})
+        name = str(file).encode(errors="replace").decode()  # a path may be any bytes
+        print_json({"file": name, "problems": []})
     else:
         print(f"{file} can be used")
 

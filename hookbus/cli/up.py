@@ -15,11 +15,13 @@ import typer
 
 from hookbus.cli.localbus import BusPlan, LocalBus
 from hookbus.cli.plugin_files import bundled_plugins, find_plugins
+from hookbus.cli.streams import say_error
 from hookbus.config.connection import default_data_dir
 from hookbus.loop import run
 
 DEFAULT_NATS_PORT = 4222
 DEFAULT_HTTP_PORT = 8080
+MAX_PORT = 65_535
 
 
 def register(app: typer.Typer) -> None:
@@ -28,10 +30,16 @@ def register(app: typer.Typer) -> None:
 
 def up(
     port: Annotated[
-        int, typer.Option(metavar="N", help="Port of NATS; 0: free ones, for HTTP too.")
+        int,
+        typer.Option(
+            min=0, max=MAX_PORT, metavar="N", help="Port of NATS; 0: free ones, for HTTP too."
+        ),
     ] = DEFAULT_NATS_PORT,
     http_port: Annotated[
-        int | None, typer.Option(metavar="N", help="Port of /healthz and /readyz; default 8080.")
+        int | None,
+        typer.Option(
+            min=0, max=MAX_PORT, metavar="N", help="Port of /healthz and /readyz; default 8080."
+        ),
     ] = None,
     settings: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Settings; default ./hookbus.toml.")
@@ -95,12 +103,11 @@ async def _unless(stopped: asyncio.Event, work: Coroutine[Any, Any, None]) -> bo
 def _say_ready(bus: LocalBus, *, as_json: bool) -> None:
     """Print the one line on stdout that a script may wait for; everything else is on stderr."""
     for name, why in bus.unbound.items():
-        print(f"hookbus: plugin {name!r} is not asked: {why}", file=sys.stderr)
+        say_error(f"hookbus: plugin {name!r} is not asked: {why}")
     for name in bus.absent:
-        print(
+        say_error(
             f"hookbus: plugin {name!r} is bound, but no replica answers: its events are blocked;"
-            f" start it, or run 'hookbus plugins remove {name}'",
-            file=sys.stderr,
+            f" start it, or run 'hookbus plugins remove {name}'"
         )
     if as_json:
         ready = {"nats_url": bus.nats_url, "http_url": bus.http_url, "pid": bus.pid}

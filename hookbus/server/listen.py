@@ -18,7 +18,7 @@ def parse_address(text: str) -> tuple[str, int]:
         ValueError: It is none.
     """
     host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
+    if not host or not host.isprintable() or not port.isdecimal() or int(port) > 65535:
         raise ValueError(f"expected HOST:PORT such as 127.0.0.1:8080, got {text!r}")
     return host.removeprefix("[").removesuffix("]"), int(port)
 

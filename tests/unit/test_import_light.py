@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+import hookbus
+
 HEAVY = (
     "faststream",
     "uvicorn",
@@ -25,8 +27,8 @@ HEAVY = (
 PROGRAM = """
 import sys, time
 started = time.perf_counter()
-import hookbus
-print(f"import hookbus took {(time.perf_counter() - started) * 1000:.0f} ms")
+from hookbus import *
+print(f"import of all of hookbus took {(time.perf_counter() - started) * 1000:.0f} ms")
 print("\\n".join(sys.modules))
 """
 
@@ -40,6 +42,24 @@ def test_importing_hookbus_loads_nothing_heavy(capsys: pytest.CaptureFixture[str
     with capsys.disabled():
         print(f"\n{took}, {len(loaded)} modules")
     assert [name for name in HEAVY if name in loaded] == []
+
+
+def test_the_package_itself_imports_no_module_of_its_own() -> None:
+    program = "import sys, hookbus; print([n for n in sys.modules if n.startswith('hookbus.')])"
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "[]\n"
+
+
+def test_every_public_name_is_there_and_no_other() -> None:
+    assert hookbus.__all__ == sorted(hookbus.__all__)
+    assert all(hasattr(hookbus, name) for name in hookbus.__all__)
+    misspelt = "Emiter"
+    with pytest.raises(AttributeError, match="module 'hookbus' has no attribute 'Emiter'"):
+        _ = getattr(hookbus, misspelt)
 
 
 def test_the_doubles_load_nothing_of_the_server() -> None:
