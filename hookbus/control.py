@@ -48,6 +48,12 @@ class Control:
     async def answer(self, principal: str, operation: str, body: bytes) -> bytes:
         """Carry one request out; what is wrong with it is the answer."""
         try:
+            if not subjects.is_name(principal):
+                raise ControlError(
+                    f"principal: expected a name like {subjects.NAME.pattern}, got"
+                    f" {shown(principal)}",
+                    code="invalid_request",
+                )
             request = _request(body)
             handler = self._operations.get(operation)
             if handler is None:
@@ -91,7 +97,10 @@ class Control:
         return {"generation": made.generation}
 
     async def _mode(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
-        plugin, mode = _name(request), request.get("mode")
+        plugin = _name(request)
+        if "mode" not in request:  # null takes an override back, which nobody must do by mistake
+            raise _invalid("/mode", "missing; expected a mode, or null to take the override back")
+        mode = request["mode"]
         if mode is not None and mode not in get_args(Mode):
             expected = ", ".join(get_args(Mode))
             raise _invalid("/mode", f"expected one of {expected} or null, got {shown(mode)}")
@@ -141,9 +150,10 @@ class Control:
                         return {"generation": min(served), "dispatchers": len(served)}
                     await asyncio.sleep(POLL)
         except TimeoutError:
-            found = f"they serve {sorted(served)}" if served else "no dispatcher answers"
+            found = ", ".join(map(str, sorted(served)))
+            what = f"dispatchers serve {found}" if served else "no dispatcher answers; start one"
             raise ControlError(
-                f"generation {wanted} is not served after {timeout_ms} ms: {found}", code="timeout"
+                f"generation {wanted} is not served after {timeout_ms} ms: {what}", code="timeout"
             ) from None
 
     async def _served(self) -> list[int]:

@@ -84,6 +84,12 @@ def mode_key(plugin: str, hook: str | None) -> str:
     return plugin if hook is None else f"{plugin}/{hook}"
 
 
+def in_force(overrides: Overrides, now: float) -> Overrides:
+    """Leave out what is over; *now* is in seconds since the epoch."""
+    modes = {k: m for k, m in overrides.modes.items() if m.until is None or m.until > now}
+    return msgspec.structs.replace(overrides, modes=modes)
+
+
 def bind(
     announced: Mapping[str, Announcement], settings: Settings, overrides: Overrides, now: float
 ) -> Bound:

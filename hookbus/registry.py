@@ -35,7 +35,16 @@ from hookbus.manifest.announcement import (
     parse_announcement,
 )
 from hookbus.manifest.semver import is_newer
-from hookbus.policy import Bound, ModeOverride, Overrides, Removal, bind, demand_named, mode_key
+from hookbus.policy import (
+    Bound,
+    ModeOverride,
+    Overrides,
+    Removal,
+    bind,
+    demand_named,
+    in_force,
+    mode_key,
+)
 from hookbus.registry_state import State, StateStore
 from hookbus.replicas import Kept, Said, accept, let_wait, return_to, with_same, without
 from hookbus.snapshot import Binding, ConfigDocument, decode_document, encode_document
@@ -296,7 +305,7 @@ class Registry:
         trial = bind(state.announced, state.settings, overrides, self._now())
         if wrong := trial.problems.get(plugin):  # it would be unbound, and nobody be asked
             raise ControlError("; ".join(map(str, wrong)), code="unbindable", pointer="/plugin")
-        await self._store.override(overrides)
+        await self._store.override(in_force(overrides, self._now()))
         return await self._rebuild()
 
     async def _rebuild(self) -> Made:

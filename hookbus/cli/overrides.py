@@ -1,6 +1,6 @@
 """What operators said at run time, as lines for people: which of it is in force, until when. Pure.
 
-The registry keeps overrides whose time is over; they say nothing any more and are not shown.
+The registry keeps overrides whose time is over until the next change; they are not shown.
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ from typing import Any
 import msgspec
 
 from hookbus.cli.printable import clean
-from hookbus.policy import ModeOverride, Overrides, mode_key
+from hookbus.policy import ModeOverride, Overrides, in_force, mode_key
 
 
 def overrides_in_force(settings_answer: dict[str, Any], now: float) -> Overrides:
     """Read the registry's answer to ``settings``; *now* is in seconds since the epoch."""
-    said = msgspec.convert(settings_answer["overrides"], Overrides)
-    modes = {k: m for k, m in said.modes.items() if m.until is None or m.until > now}
-    return msgspec.structs.replace(said, modes=modes)
+    return in_force(msgspec.convert(settings_answer["overrides"], Overrides), now)
 
 
 def mode_override(overrides: Overrides, plugin: str, hook: str) -> ModeOverride | None:

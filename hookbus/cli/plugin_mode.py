@@ -12,7 +12,7 @@ from hookbus.cli.errors import FOUND, UsageError, fail
 from hookbus.cli.operating import Json, Name, Url, ask, print_json, wait_served
 from hookbus.cli.overrides import mode_override, overrides_in_force, until
 from hookbus.cli.printable import clean
-from hookbus.control import request
+from hookbus.control import MAX_OVERRIDE_S, request
 from hookbus.models import Mode
 from hookbus.policy import Overrides
 from hookbus.transport import Transport
@@ -58,13 +58,19 @@ def parse_duration(text: str) -> int:
     """``"90s" → 90``, ``"1h" → 3600``
 
     Raises:
-        UsageError: It is no whole number of seconds, minutes, hours or days above 0.
+        UsageError: It is no whole number of seconds, minutes, hours or days above 0, or too long.
     """
     match = _DURATION.fullmatch(text)
     # 0 would be taken for no end at all
     if match is None or int(match[1]) == 0:
         raise UsageError(f"--for: expected a duration such as 90s, 30m or 1h, got {text!r}")
-    return int(match[1]) * _SECONDS[match[2]]
+    seconds = int(match[1]) * _SECONDS[match[2]]
+    if seconds > MAX_OVERRIDE_S:
+        most = MAX_OVERRIDE_S // _SECONDS["d"]
+        raise UsageError(
+            f"--for: expected at most {most}d, got {text!r}; without --for it has no end"
+        )
+    return seconds
 
 
 async def _change(

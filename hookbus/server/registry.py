@@ -123,6 +123,7 @@ class _Serving:
 
     async def _keep(self) -> None:
         """See after each reconnect that all is there: the broker may have come back empty."""
+        told = ""  # the same is said once, however often it is tried
         while True:
             await self._again.wait()
             self._again.clear()
@@ -130,10 +131,13 @@ class _Serving:
                 for bucket in (subjects.CONFIG_BUCKET, subjects.STATE_BUCKET):
                     await NatsKeyValue.open(self._transport, bucket)
                 await self._write()
+                told = ""
             except Disconnected:
                 continue  # the next reconnect sets it again
             except HookbusError as e:
-                log.warning("configuration_not_written: %s; trying on", e)
+                if str(e) != told:
+                    log.warning("configuration_not_written: %s; trying on", e)
+                told = str(e)
                 await asyncio.sleep(RETRY)
                 self._again.set()
 

@@ -8,7 +8,10 @@ import msgspec
 import pytest
 
 from hookbus import subjects
+from hookbus.config.settings import parse_settings
+from hookbus.control import request
 from hookbus.errors import ControlError
+from hookbus.registry import Registry
 from tests.flow.bus import Bus, calm_plugin
 from tests.flow.scripted import SILENCE, Scripted, says, sends
 
@@ -171,3 +174,50 @@ async def test_control_is_never_hooked(bus: Bus) -> None:
     await bus.control("remove", plugin="a")
 
     assert nosy.calls == []
+
+
+async def test_a_mode_request_without_a_mode_takes_nothing_back(bus: Bus) -> None:
+    await bus.start(Scripted("a"))
+    await bus.control("mode", plugin="a", mode="shadow")
+
+    with pytest.raises(ControlError, match="missing; expected a mode, or null") as error:
+        await bus.control("mode", plugin="a")
+
+    assert (error.value.code, error.value.pointer) == ("invalid_request", "/mode")
+    [override] = (await bus.control("settings"))["overrides"]["modes"].values()
+    assert override["mode"] == "shadow"
+
+
+@pytest.mark.parametrize("principal", ["Ops", "1", "a_b", "a" * 64])
+async def test_a_principal_that_is_no_name_is_refused(bus: Bus, principal: str) -> None:
+    await bus.start()
+
+    with pytest.raises(ControlError, match="principal: expected a name like"):
+        await request(bus.transport, principal, "list")
+
+
+async def test_an_override_that_is_over_is_forgotten_with_the_next_one(bus: Bus) -> None:
+    now = 1_000.0
+    await bus.start(Scripted("a"), Scripted("b"))
+    registry = Registry(
+        bus.registry_transport,
+        await bus.engine.bucket(bus.transport, subjects.CONFIG_BUCKET),
+        await bus.engine.bucket(bus.transport, subjects.STATE_BUCKET),
+        parse_settings({"mode": "development"}, "the test"),
+        lambda: now,
+    )
+    await registry.set_mode("a", None, "shadow", 60, by="ops")
+    now = 1_060.0
+
+    made = await registry.set_mode("b", None, "warn", None, by="ops")
+    registry.stop()
+
+    assert set(made.state.overrides.modes) == {"b"}
+
+
+async def test_a_generation_that_is_not_served_is_an_error_with_those_that_are(bus: Bus) -> None:
+    await bus.start()
+    served = await bus.served()
+
+    with pytest.raises(ControlError, match=f"dispatchers serve {served}$"):
+        await bus.control("wait_generation", generation=served + 1, timeout_ms=300)

@@ -86,6 +86,18 @@ async def test_an_announcement_for_another_plugin_than_its_subjects_is_refused(b
     assert msgspec.json.decode(forged.data)["state"] == "refused"
 
 
+@pytest.mark.parametrize("name", ["hookbus-registry", "hookbus-dispatcher", "anonymous"])
+async def test_a_name_of_the_buss_own_is_refused(bus: Bus, name: str) -> None:
+    await bus.start()
+
+    answer = await bus.add(Scripted(name))
+
+    assert answer["state"] == "refused"
+    assert answer["problems"] == [
+        {"at": "plugin", "message": f"{name!r} is a name of the bus's own; choose another"}
+    ]
+
+
 async def test_a_replica_with_the_same_hooks_makes_no_new_generation(bus: Bus) -> None:
     await bus.start(Scripted("a"))
     before = await bus.served()

@@ -37,6 +37,11 @@ def test_anything_else_is_refused(text: str) -> None:
         parse_duration(text)
 
 
+def test_a_duration_that_is_as_good_as_none_is_refused() -> None:
+    with pytest.raises(UsageError, match="--for: expected at most 3650d, got '999999999d'"):
+        parse_duration("999999999d")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
