@@ -50,6 +50,15 @@ class State:
         return plugin in self.announced or plugin in self.settings.plugins
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read of one plugin, and out of which bytes."""
+
+    value: bytes
+    kept: Kept
+    announcement: Announcement
+
+
 class StateStore:
     """Reads and writes the bucket ``hookbus_state``."""
 
@@ -57,25 +66,35 @@ class StateStore:
         """*settings* are the file's."""
         self._bucket = bucket
         self._settings = settings
+        self._known: dict[str, _Read] = {}
 
     async def load(self) -> State:
         """Read everything. What another version wrote and this one cannot read is left out."""
         names = [key for key in await self._bucket.keys() if key.startswith("plugin.")]
-        entries = await asyncio.gather(*(self._bucket.get(key) for key in names))
-        kept: dict[str, Kept] = {}
-        announced: dict[str, Announcement] = {}
-        for key, entry in zip(names, entries, strict=True):
-            plugin = key.removeprefix("plugin.")
-            try:
-                if entry is not None:
-                    one = msgspec.json.decode(entry.value, type=Kept)
-                    announced[plugin] = from_document(one.announcement, plugin)
-                    kept[plugin] = one
-            except (InvalidManifest, msgspec.DecodeError) as e:
-                log.error("kept_announcement_unreadable plugin=%s: %s", plugin, e)
+        plugins = [name.removeprefix("plugin.") for name in names]
+        entries = await asyncio.gather(*(self._bucket.get(name) for name in names))
+        self._known = {
+            plugin: one
+            for plugin, entry in zip(plugins, entries, strict=True)
+            if entry is not None and (one := self._read(plugin, entry.value)) is not None
+        }
+        kept = {plugin: one.kept for plugin, one in self._known.items()}
+        announced = {plugin: one.announcement for plugin, one in self._known.items()}
         said = await self._bucket.get(subjects.OVERRIDES_KEY)
         overrides = msgspec.json.decode(said.value, type=Overrides) if said else Overrides()
         return State(kept, announced, overrides, await self._settings_in_force())
+
+    def _read(self, plugin: str, value: bytes) -> _Read | None:
+        """Read one plugin's entry, unless it is the same as the last time."""
+        known = self._known.get(plugin)
+        if known is not None and known.value == value:
+            return known
+        try:
+            kept = msgspec.json.decode(value, type=Kept)
+            return _Read(value, kept, from_document(kept.announcement, plugin))
+        except (InvalidManifest, msgspec.DecodeError) as e:
+            log.error("kept_announcement_unreadable plugin=%s: %s", plugin, e)
+            return None
 
     async def keep(self, plugin: str, kept: Kept) -> None:
         """Keep what a plugin's replicas announced."""

@@ -213,11 +213,3 @@ async def test_an_override_that_is_over_is_forgotten_with_the_next_one(bus: Bus)
     registry.stop()
 
     assert set(made.state.overrides.modes) == {"b"}
-
-
-async def test_a_generation_that_is_not_served_is_an_error_with_those_that_are(bus: Bus) -> None:
-    await bus.start()
-    served = await bus.served()
-
-    with pytest.raises(ControlError, match=f"dispatchers serve {served}$"):
-        await bus.control("wait_generation", generation=served + 1, timeout_ms=300)

@@ -98,7 +98,7 @@ async def test_wait_generation_gives_up_and_says_what_is_served(bus: Bus) -> Non
     await bus.start()
     generation = await bus.served()
 
-    with pytest.raises(ControlError, match=rf"they serve \[{generation}\]") as refused:
+    with pytest.raises(ControlError, match=rf"dispatchers serve {generation}") as refused:
         await bus.control("wait_generation", generation=generation + 1, timeout_ms=300)
 
     assert refused.value.code == "timeout"

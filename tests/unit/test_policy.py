@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hookbus import policy
 from hookbus.config.settings import Settings, parse_settings
 from hookbus.errors import SettingsError
 from hookbus.manifest.announcement import Announcement, from_document
@@ -181,3 +182,16 @@ def test_what_the_settings_do_not_name_may_be_wrong() -> None:
     said = settings("production", plugins={"a": {"config": {"x": 1}}})
 
     demand_named(bound(said, announced("a", {**HOOK, "when": ["("]})), said)
+
+
+def test_a_condition_is_compiled_once_however_often_the_plugins_are_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compiled: list[str] = []
+    monkeypatch.setattr(policy, "check_condition", compiled.append)
+    plugin = announced("a", {**HOOK, "when": ["data.name != 'compiled once'"]})
+
+    for _ in range(3):
+        bound(settings(), plugin)
+
+    assert compiled == ["data.name != 'compiled once'"]
