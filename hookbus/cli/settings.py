@@ -11,10 +11,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hookbus.cli.errors import FOUND
 from hookbus.cli.operating import QUIET, Json, Url, ask, print_json, wait_served
 from hookbus.cli.overrides import lines, overrides_in_force
 from hookbus.cli.printable import clean, compact, shorten
-from hookbus.cli.settings_file import read_file, rows_of, to_toml, to_tree
+from hookbus.cli.settings_file import (
+    is_for_production,
+    read_file,
+    rows_of,
+    to_be_announced,
+    to_toml,
+    to_tree,
+)
 from hookbus.config.settings import DEFAULT_ORIGIN
 from hookbus.control import request
 from hookbus.policy import Overrides
@@ -60,13 +68,23 @@ def settings(
 
 
 def check(file: File, as_json: Json = False) -> None:
-    """Check a settings file; no bus is needed. Exit code 2 when it cannot be used."""
-    read_file(file)
+    """Check a settings file; no bus is needed.
+
+    Exit codes: 2 it cannot be used, 1 it is for production and says a hook's type or phase not
+    itself, so that a registry starts only if the plugin has announced them before.
+    """
+    settings = read_file(file)
+    missing = to_be_announced(settings)
     if as_json:
         name = str(file).encode(errors="replace").decode()  # a path may be any bytes
-        print_json({"file": name, "problems": []})
+        problems = [{"at": p.at, "message": p.message} for p in missing]
+        print_json({"file": name, "problems": problems})
     else:
+        for problem in missing:
+            print(f"{file}: {problem}")
         print(f"{file} can be used")
+    if missing and is_for_production(settings):
+        raise typer.Exit(FOUND)
 
 
 def apply(

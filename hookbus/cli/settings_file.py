@@ -18,6 +18,7 @@ from hookbus.config.load import load_settings
 from hookbus.config.settings import DEFAULT_ORIGIN, Settings
 from hookbus.errors import Problem, SettingsError
 from hookbus.manifest.problems import join
+from hookbus.policy import Overrides, bind
 
 #: Always written: what the mode is by default is told to each registry when it is started.
 _MODE: Final = "mode"
@@ -86,14 +87,47 @@ def read_file(file: Path) -> Settings:
         SettingsError: With a line for each problem: file and line, or file and field.
     """
     settings = load_settings(file, environ={})
-    problems = list(_problems(settings))
+    unsaid = set(_unsaid(settings))
+    problems = [problem for problem in _problems(settings) if problem.at not in unsaid]
     if problems:
         raise SettingsError("\n".join(f"{file}: {problem}" for problem in problems))
     return settings
 
 
-def _problems(settings: Settings) -> Iterator[Problem]:
-    """Find conditions that do not compile: the registry would find them when it binds."""
+def to_be_announced(settings: Settings) -> list[Problem]:
+    """Find hooks that are bound only once the plugin has said their type or phase itself."""
+    consequence = (
+        "a registry refuses to start" if is_for_production(settings) else "the hook is not bound"
+    )
+    return [
+        Problem(at, f"not said: {consequence} until the plugin has announced it")
+        for at in _unsaid(settings)
+    ]
+
+
+def is_for_production(settings: Settings) -> bool:
+    """Tell whether the file itself says so: without a word the mode is that of the bus."""
+    is_said = settings.origins.fields.get(_MODE) != DEFAULT_ORIGIN
+    return is_said and settings.mode == "production"
+
+
+def _unsaid(settings: Settings) -> Iterator[str]:
+    for plugin, about in settings.plugins.items():
+        for hook, overlay in about.hooks.items():
+            for option in ("type", "phase"):
+                if getattr(overlay, option) is None:
+                    yield join("plugins", plugin, "hooks", hook, option)
+
+
+def _problems(settings: Settings) -> Iterable[Problem]:
+    """Find what the registry would find when it binds: unknown types, wrong conditions."""
+    bound = bind({}, settings, Overrides(), 0.0)
+    found = [problem for problems in bound.problems.values() for problem in problems]
+    return dict.fromkeys([*found, *_condition_problems(settings)])
+
+
+def _condition_problems(settings: Settings) -> Iterator[Problem]:
+    """Look also at the conditions of hooks that cannot be bound yet."""
     for plugin, about in settings.plugins.items():
         for hook, overlay in about.hooks.items():
             for index, source in enumerate(overlay.when):

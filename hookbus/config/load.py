@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tomllib
 from collections.abc import Callable, Mapping
@@ -56,7 +57,7 @@ def _find(path: Path | None, environ: Mapping[str, str]) -> Path | None:
 
 def _read_tree(file: Path) -> dict[str, Any]:
     try:
-        tree = tomllib.loads(file.read_bytes().decode())
+        tree = tomllib.loads(_contents(file).decode())
     except UnicodeDecodeError as e:
         raise SettingsError(f"{file}: expected UTF-8: {e}") from e
     # besides its own error tomllib lets those of int() and of deep nesting through
@@ -66,6 +67,13 @@ def _read_tree(file: Path) -> dict[str, Any]:
         raise SettingsError(f"{file}: cannot be read: {e.strerror}") from e
     tree = _change(tree, "types", "schema", lambda name, path: _schema(file, name, path))
     return _change(tree, "plugins", "manifest", lambda _, path: str(file.parent / path))
+
+
+def _contents(file: Path) -> bytes:
+    # reading a pipe or a terminal would wait for ever, reading a device never end
+    if file.exists() and not (file.is_file() or file.is_dir()):
+        raise OSError(errno.EINVAL, "not a regular file")
+    return file.read_bytes()
 
 
 def _change(
@@ -86,7 +94,7 @@ def _change(
 def _schema(file: Path, event_type: str, path: str) -> object:
     at = f"{file}: {join('types', event_type, 'schema')}"
     try:
-        return msgspec.json.decode((file.parent / path).read_bytes())
+        return msgspec.json.decode(_contents(file.parent / path))
     except OSError as e:
         raise SettingsError(f"{at}: {path!r} cannot be read: {e.strerror}") from e
     # ValueError: not UTF-8, or a path with a NUL in it

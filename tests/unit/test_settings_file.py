@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from hookbus.cli.app import make_app
 from hookbus.cli.errors import UsageError
 from hookbus.cli.settings_file import read_file, rows_of, to_toml, to_tree
 from hookbus.config.flatten import Row, flatten
@@ -130,3 +133,39 @@ def test_what_is_wrong_with_a_file_is_said_with_its_place(
         read_file(file)
 
     assert f"{file}: {said}" in str(error.value)
+
+
+def test_a_hook_on_a_type_that_the_bus_would_refuse_is_found(tmp_path: Path) -> None:
+    file = tmp_path / "hookbus.toml"
+    file.write_text('[plugins.g.hooks.h]\ntype = "tool_invokt"\nphase = "validate"\n')
+
+    with pytest.raises(SettingsError, match=r"plugins\.g\.hooks\.h\.type: 'tool_invokt' is not"):
+        read_file(file)
+
+
+@pytest.mark.parametrize(
+    ("mode", "code", "consequence"),
+    [("production", 1, "a registry refuses to start"), ("development", 0, "the hook is not bound")],
+)
+def test_a_hook_without_type_or_phase_is_said(
+    tmp_path: Path, mode: str, code: int, consequence: str
+) -> None:
+    file = tmp_path / "hookbus.toml"
+    file.write_text(f'mode = "{mode}"\n[plugins.g.hooks.h]\ntype = "tool_invoked"\n')
+
+    result = CliRunner().invoke(make_app(["settings"]), ["settings", "check", str(file)])
+
+    assert result.exit_code == code
+    assert (
+        f"plugins.g.hooks.h.phase: not said: {consequence} until the plugin has announced it"
+        in result.stdout
+    )
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "hookbus.toml"
+    os.mkfifo(pipe)
+
+    for file in (pipe, Path("/dev/zero")):
+        with pytest.raises(SettingsError, match="cannot be read: not a regular file"):
+            read_file(file)
