@@ -11,7 +11,7 @@ import msgspec
 from hookbus import presence, subjects
 from hookbus.config.flatten import flatten
 from hookbus.config.settings import Settings
-from hookbus.errors import ControlError, HookbusError, NoResponders
+from hookbus.errors import ControlError, HookbusError, NoResponders, Problem
 from hookbus.manifest.fields import LARGEST_INTEGER
 from hookbus.manifest.problems import shown
 from hookbus.models import Mode
@@ -70,10 +70,14 @@ class Control:
     async def _list(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
         made = await self._registry.start()
         state = made.state
-        names = sorted({*state.announced, *(b.plugin for b in made.bound.document.bindings)})
+        refused = self._registry.refused
+        known = {*state.announced, *(b.plugin for b in made.bound.document.bindings)}
+        names = sorted({*known, *refused})
         present = await asyncio.gather(*(self._replicas(name) for name in names))
         plugins = [
-            _plugin(name, made, replicas) for name, replicas in zip(names, present, strict=True)
+            _plugin(name, made, replicas, refused.get(name, ()))
+            for name, replicas in zip(names, present, strict=True)
+            if replicas or name in known
         ]
         return {"generation": made.generation, "plugins": plugins}
 
@@ -188,15 +192,18 @@ async def request(
     return answer
 
 
-def _plugin(name: str, made: Made, replicas: list[dict[str, Any]]) -> dict[str, Any]:
+def _plugin(
+    name: str, made: Made, replicas: list[dict[str, Any]], refused: tuple[Problem, ...]
+) -> dict[str, Any]:
     bound, state = made.bound, made.state
     bindings = [b for b in bound.document.bindings if b.plugin == name]
     announcement = state.announced.get(name)
-    problem = bound.pending.get(name) or "; ".join(map(str, bound.problems.get(name, ())))
+    wrong = refused or bound.problems.get(name, ())
+    problem = bound.pending.get(name) or "; ".join(map(str, wrong))
     return {
         "plugin": name,
         "version": announcement.version if announcement else None,
-        "state": "bound" if bindings else "pending",
+        "state": "bound" if bindings else "refused" if refused else "pending",
         "problem": problem or None,
         "hooks": [_hook(b, bound.origins.get((name, b.hook), {})) for b in bindings],
         "replicas": replicas,

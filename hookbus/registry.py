@@ -34,6 +34,7 @@ from hookbus.manifest.announcement import (
     hooks_fingerprint,
     parse_announcement,
 )
+from hookbus.manifest.answer import MAX_PROBLEMS, announce_answer, refusal_answer
 from hookbus.manifest.semver import is_newer
 from hookbus.policy import (
     Bound,
@@ -51,7 +52,7 @@ from hookbus.snapshot import Binding, ConfigDocument, decode_document, encode_do
 from hookbus.transport import Transport
 
 PRESENCE_WINDOW: Final = 0.15  # seconds to wait for who is there
-MAX_PROBLEMS: Final = 100  # that one answer names
+MAX_REFUSED: Final = 100  # plugins that are remembered; anybody may announce any name
 ATTEMPTS: Final = 20  # at a compare-and-set, against other registries
 
 log = logging.getLogger(__name__)
@@ -88,6 +89,8 @@ class Registry:
         self._changing = asyncio.Lock()
         self._expiry: asyncio.TimerHandle | None = None
         self._expiring: asyncio.Task[Made] | None = None
+        #: Why the last announcement of a plugin was refused, as far as it came to this process.
+        self.refused: dict[str, tuple[Problem, ...]] = {}
         #: Called with the bindings after each change, to make the observers' consumers.
         self.on_bindings: BindingsCallback = _nothing
 
@@ -110,7 +113,7 @@ class Registry:
         try:
             announcement = parse_announcement(body, plugin)
         except InvalidManifest as e:
-            return _refused(*e.problems)
+            return self._refuse(plugin, *e.problems)
         async with self._changing:
             if announcement.goodbye:
                 return await self._goodbye(announcement)
@@ -192,19 +195,28 @@ class Registry:
         state = await self._store.load()
         known = state.kept.get(plugin)
         if wrong := self._problems(announcement, state):
-            return _refused(*wrong)  # what was bound stays as it was
+            return self._refuse(plugin, *wrong)  # what was bound stays as it was
         refusal = await self._refuse_change(announcement, state)
         if known is not None and refusal is not None:
             await self._store.keep(plugin, let_wait(known, announcement))
-            return _refused(refusal)
+            return self._refuse(plugin, refusal)
+        self.refused.pop(plugin, None)
         await self._store.keep(plugin, accept(known, announcement))
         made = await self._rebuild()
         await self._transport.publish(subjects.announced(plugin), b"")
         if plugin in made.bound.pending:
             problem = Problem("", made.bound.pending[plugin])
-            return _announce_answer("pending", made.generation, {}, (problem,))
+            return announce_answer("pending", made.generation, {}, (problem,))
         config = plugin_config(made.state.settings, plugin)
-        return _announce_answer("bound", made.generation, config, ())
+        return announce_answer("bound", made.generation, config, ())
+
+    def _refuse(self, plugin: str, *problems: Problem) -> bytes:
+        if subjects.is_name(plugin):
+            self.refused.pop(plugin, None)
+            self.refused[plugin] = problems[:MAX_PROBLEMS]
+        if len(self.refused) > MAX_REFUSED:
+            del self.refused[next(iter(self.refused))]  # the oldest
+        return refusal_answer(problems)
 
     def _problems(self, announcement: Announcement, state: State) -> tuple[Problem, ...]:
         """Say why an announcement cannot be put in force."""
@@ -247,8 +259,9 @@ class Registry:
         plugin = announcement.plugin
         state = await self._store.load()
         kept = state.kept.get(plugin)
+        self.refused.pop(plugin, None)
         if kept is None:
-            return _announce_answer("gone", 0, {}, ())
+            return announce_answer("gone", 0, {}, ())
         if left := await self._left(announcement, kept):
             after = return_to(kept, left, lambda said: self._can_return(plugin, said, state))
             await self._store.keep(plugin, after)
@@ -257,7 +270,7 @@ class Registry:
         else:
             await self._store.keep(plugin, Kept(kept.announcement))
         made = await self._rebuild()
-        return _announce_answer("gone", made.generation, {}, ())
+        return announce_answer("gone", made.generation, {}, ())
 
     async def _left(self, announcement: Announcement, kept: Kept) -> tuple[Said, ...]:
         """What the replicas say that stay; of those that never said goodbye, only who lives.
@@ -369,27 +382,6 @@ def _holds(entry: Entry, document: ConfigDocument) -> bool:
         return decode_document(entry.value) == document
     except (msgspec.DecodeError, ValueError, zlib.error):
         return False  # written by another version: write it anew
-
-
-def _refused(*problems: Problem) -> bytes:
-    more = len(problems) - MAX_PROBLEMS
-    if more > 0:  # the answer must fit into a message
-        problems = (*problems[:MAX_PROBLEMS], Problem("", f"and {more} more"))
-    return _announce_answer("refused", 0, {}, problems)
-
-
-def _announce_answer(
-    state: str, generation: int, config: dict[str, Any], problems: tuple[Problem, ...]
-) -> bytes:
-    return msgspec.json.encode(
-        {
-            "v": 1,
-            "state": state,
-            "generation": generation,
-            "config": config,
-            "problems": [{"at": p.at, "message": p.message} for p in problems],
-        }
-    )
 
 
 async def _nothing(bindings: tuple[Binding, ...]) -> None:

@@ -120,6 +120,8 @@ def _advice(plugin: dict[str, Any]) -> Text | None:
             " is bound, but nothing answers, so what it is asked fails;"
             f" start it, or run 'hookbus plugins remove {name}'",
         )
+    if plugin["problem"]:
+        return Text.assemble((name, "bold yellow"), f": a replica is refused: {_why_not(plugin)}")
     return None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from hookbus import subjects
+from hookbus import Plugin, subjects
 from hookbus.config.settings import parse_settings
 from hookbus.control import request
 from hookbus.errors import ControlError
@@ -213,3 +213,31 @@ async def test_an_override_that_is_over_is_forgotten_with_the_next_one(bus: Bus)
     registry.stop()
 
     assert set(made.state.overrides.modes) == {"b"}
+
+
+async def test_list_shows_a_plugin_that_is_refused_and_why_while_it_is_up(bus: Bus) -> None:
+    await bus.start()
+    plugin = Plugin("a", version="1.0.0")
+    plugin.hook("misspelt", phase="validate")(lambda event: None)
+    server = await bus.serve(plugin)
+
+    [found] = (await bus.control("list"))["plugins"]
+    await server.stop()
+
+    assert (found["plugin"], found["state"], found["hooks"]) == ("a", "refused", [])
+    assert found["problem"].startswith("hooks[0].type: 'misspelt' is not a type of this bus")
+    assert (await bus.control("list"))["plugins"] == []
+
+
+async def test_list_says_that_a_replica_of_a_bound_plugin_is_refused(bus: Bus) -> None:
+    plugin = Scripted("a")
+    await bus.start(plugin)
+
+    await plugin.announce(hooks=[{**plugin.hook, "timeout_ms": 0}])
+    [refused] = (await bus.control("list"))["plugins"]
+    await plugin.announce()
+    [bound] = (await bus.control("list"))["plugins"]
+
+    assert (refused["state"], bound["state"]) == ("bound", "bound")
+    assert refused["problem"] == "hooks[0].timeout_ms: expected 1 … 30000, got 0"
+    assert bound["problem"] is None

@@ -254,3 +254,16 @@ def test_a_plugin_that_is_bound_from_before_and_absent_is_told_at_the_start(
 
     assert "plugin 'no-shouting' is bound, but no replica answers" in said
     assert "hookbus plugins remove no-shouting" in said
+
+
+def test_a_plugin_that_the_settings_make_impossible_is_said_at_once(tmp_path: Path) -> None:
+    settings = tmp_path / "hookbus.toml"
+    settings.write_text("[plugins.redact-secrets.hooks.message-received]\ncache_ttl_ms = 5\n")
+
+    with up(tmp_path, "--settings", str(settings)) as bus:
+        told = bus.process.errors.read_text()
+        listed = bus.run("plugins").stdout
+
+    assert "hookbus: plugin 'redact-secrets' is not asked: " in told
+    assert "expected nothing on a mutate hook, got 5" in told
+    assert "redact-secrets is not asked:" in listed
