@@ -143,19 +143,12 @@ class Block(_Verdict, frozen=True, kw_only=False):
         code: for programs, at most 64 characters.
         message: may be shown to an end user.
 
-    Raises:
-        TypeError: One of them is no text.
+    What is no text is written as one: whatever else is wrong with it, a Block stays a Block.
     """
 
     reason: str = ""
     code: str | None = msgspec.field(default=None)
     message: str | None = msgspec.field(default=None)
-
-    def __post_init__(self) -> None:
-        for name in ("reason", "code", "message"):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, str):
-                raise TypeError(f"Block: {name}: expected a text, got {value!r}")
 
 
 Verdict: TypeAlias = Continue | Intercept | Block

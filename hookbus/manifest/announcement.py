@@ -14,13 +14,9 @@ from hookbus.errors import InvalidManifest, Problem
 from hookbus.manifest.fields import Name, Version
 from hookbus.manifest.hook import HookOptions
 from hookbus.manifest.problems import parse, shown
-from hookbus.subjects import ANONYMOUS, DISPATCHER_SERVICE, REGISTRY_SERVICE
+from hookbus.subjects import RESERVED_NAMES
 
 PROTOCOL_VERSION: Final = 1
-#: Who answers to these is a role, or nobody in particular: a plugin would be taken for it.
-RESERVED: Final = frozenset(
-    (ANONYMOUS, DISPATCHER_SERVICE, REGISTRY_SERVICE, "hookbus-runner", "dispatcher", "registry")
-)
 MAX_HOOKS: Final = 256  # of one plugin
 MAX_INSTANCE_LENGTH: Final = 64  # characters
 
@@ -152,7 +148,7 @@ def _envelope_problems(document: object, plugin_token: str) -> Iterable[Problem]
         yield Problem("v", f"missing; expected {PROTOCOL_VERSION}")
     elif version != PROTOCOL_VERSION or isinstance(version, bool):
         yield Problem("v", f"expected {PROTOCOL_VERSION}, got {shown(version)}")
-    if plugin_token in RESERVED:
+    if plugin_token in RESERVED_NAMES:
         yield Problem("plugin", f"{plugin_token!r} is a name of the bus's own; choose another")
     if isinstance(plugin, str) and plugin != plugin_token:
         yield Problem("plugin", f"expected {plugin_token!r} as in the subject, got {plugin!r}")

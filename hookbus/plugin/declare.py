@@ -20,7 +20,6 @@ from hookbus.manifest.hook import HookOptions, parse_hook
 from hookbus.manifest.semver import is_version
 from hookbus.models import Decision, HookEvent, Mode, OnFailure, Phase, Verdict
 from hookbus.plugin.chain import chain_of
-from hookbus.plugin.mistakes import in_one_line
 
 Handler: TypeAlias = Callable[[HookEvent[Any]], Awaitable[Verdict | None] | Verdict | None]
 ConfigCallback: TypeAlias = Callable[[dict[str, Any]], None]
@@ -71,7 +70,7 @@ class Plugin:
                 Problem("version", f"expected a SemVer version such as '1.0.0', got {version!r}")
             )
         if problems:
-            raise in_one_line(InvalidManifest(f"plugin {name!r}", tuple(problems)))
+            raise InvalidManifest(f"plugin {name!r}", tuple(problems))
         self.name = name
         self.version = version
         self._hooks: dict[str, Hook] = {}
@@ -163,7 +162,7 @@ class Plugin:
             raw["name"] = name
         options = parse_hook(raw)
         if not isinstance(options, HookOptions):
-            raise in_one_line(InvalidManifest(f"plugin {self.name!r}, hook on {type!r}", options))
+            raise InvalidManifest(f"plugin {self.name!r}, hook on {type!r}", options)
         self._check_room(options)
 
         def declare(handler: _AnyHandler) -> _AnyHandler:
@@ -198,26 +197,22 @@ class Plugin:
             raise self._invalid(Problem("hooks", message))
 
     def _invalid(self, problem: Problem) -> InvalidManifest:
-        return in_one_line(InvalidManifest(f"plugin {self.name!r}", (problem,)))
+        return InvalidManifest(f"plugin {self.name!r}", (problem,))
 
 
 def _payload_of(handler: Callable[..., Any]) -> type[BaseModel] | None:
     """Find the model in ``event: HookEvent[MessageReceived]``."""
     parameters = list(inspect.signature(handler).parameters)
     if len(parameters) != 1:
-        raise in_one_line(
-            TypeError(
-                f"{handler.__qualname__}: expected one parameter, the event, got {parameters}"
-            )
+        raise TypeError(
+            f"{handler.__qualname__}: expected one parameter, the event, got {parameters}"
         )
     try:
         annotation = typing.get_type_hints(handler).get(parameters[0])
     except NameError as e:
-        raise in_one_line(
-            TypeError(
-                f"{handler.__qualname__}: its annotations cannot be resolved ({e}); "
-                "define the model at the top of the module"
-            )
+        raise TypeError(
+            f"{handler.__qualname__}: its annotations cannot be resolved ({e}); "
+            "define the model at the top of the module"
         ) from e
     arguments = typing.get_args(annotation)
     if not arguments or not isinstance(arguments[0], type):

@@ -183,7 +183,8 @@ class Handling:
         )
 
     def _block(self, call: Call, verdict: Block) -> bytes:
-        texts = {"reason": verdict.reason or None, "code": verdict.code, "message": verdict.message}
+        given = {"reason": verdict.reason or None, "code": verdict.code, "message": verdict.message}
+        texts = {k: v if v is None or isinstance(v, str) else repr(v) for k, v in given.items()}
         more = {"warnings": verdict.warnings, "annotations": verdict.annotations}
         try:
             return _encode(self._reply(call, "block", **texts, **more))

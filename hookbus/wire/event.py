@@ -99,6 +99,11 @@ def decode_event(
     if exceeds_depth(body, MAX_DEPTH + 1):  # the envelope is one level
         raise InvalidEvent(f"nested deeper than {MAX_DEPTH} levels", pointer="/data")
     _check(event, event_type)
+    if not subjects.is_name(principal):
+        raise InvalidEvent(
+            f"the subject names the principal {cut(principal, 80)!r};"
+            f" expected {subjects.NAME.pattern}"
+        )
     return Inbound(event, body, principal, _chain(event.hbchain))
 
 

@@ -176,6 +176,16 @@ async def test_a_block_that_json_cannot_say_is_still_a_block_with_its_texts(
     assert "block_cut_to_its_texts: at '/reason': expected a text that UTF-8 can say" in caplog.text
 
 
+async def test_a_block_whose_reason_is_no_text_is_still_a_block_and_says_it(bus: Bus) -> None:
+    reason: Any = 5
+    await bus.start()
+    await bus.serve(answering(Block(reason)))
+
+    decision = await bus.emit()
+
+    assert (decision.outcome, decision.cause, decision.reason) == ("block", "verdict", "a: 5")
+
+
 async def test_a_block_with_annotations_that_are_no_json_is_a_block_without_them(bus: Bus) -> None:
     annotations: Any = {"k": object()}
     await bus.start()

@@ -20,7 +20,7 @@ from hookbus.keyvalue import NatsKeyValue
 from hookbus.nats_client import NatsClient
 from hookbus.processes import spawn
 from hookbus.transport import NatsTransport
-from tests.integration.worlds import SOON, Recorder, Runner, tasks_since
+from tests.integration.worlds import SOON, Recorder, Runner, free_port, tasks_since
 
 CONFIG = """
 host: "127.0.0.1"
@@ -41,12 +41,6 @@ def guarded_url(nats_server_program: None, tmp_path: Path) -> Iterator[str]:
     child = spawn([find_nats_server(), "-c", config])
     yield f"nats://chat:secret@127.0.0.1:{port}"
     child.terminate(SOON)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_a_broker_that_is_not_there_is_named_with_the_next_step(run: Runner) -> None:

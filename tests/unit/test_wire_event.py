@@ -110,6 +110,12 @@ def test_a_dry_run_that_is_not_spelt_so_is_refused_and_never_taken_for_real(text
     assert refused.value.pointer == "/hbdryrun"
 
 
+@pytest.mark.parametrize("principal", ["Chat", "c_1", "-c", "c" * 64])
+def test_a_principal_is_a_name(principal: str) -> None:
+    with pytest.raises(InvalidEvent, match="the subject names the principal"):
+        decode_event(json.dumps(EVENT).encode(), None, principal, "order_placed")
+
+
 def test_replaced_members_leave_the_others_as_they_were() -> None:
     body = b'{"a": 1.0e2, "b" : [1, 2], "data":{"x":1}}'
 
