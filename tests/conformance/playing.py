@@ -114,7 +114,8 @@ class Performance:
         await self._cast.do("say", plugin=step.given, **arguments)
 
     async def _on_control(self, step: Step) -> None:
-        members = scaled(step.rest.get("with", {}), self._scale)
+        said = scaled(step.rest.get("with", {}), self._scale)
+        members = {name: None if value == "$null" else value for name, value in said.items()}
         try:
             await self._bus.control(step.given, **members)
             answer = "done"
