@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from hookbus.catalog import BUILT_IN, TypeSettings
 from hookbus.conditions import MAX_CONDITIONS, MAX_TEXT, check_condition
+from hookbus.config.manifests import OPERATORS_ONLY
 from hookbus.config.settings import Settings
 from hookbus.errors import Problem, SettingsError
 from hookbus.manifest.announcement import Announcement
 from hookbus.manifest.hook import HookOptions, parse_hook
+from hookbus.manifest.problems import join
 from hookbus.snapshot import Binding, BreakerLimits, ConfigDocument, Limits
 from hookbus.subjects import has_wildcard
-
-#: In production these never come from an announcement (R18).
-_OPERATORS_ONLY: Final = ("on_failure", "mode", "writable", "rewrites", "priority")
 
 
 class Removal(msgspec.Struct, frozen=True):
@@ -68,6 +67,11 @@ class Bound:
     pending: dict[str, str] = field(default_factory=dict)
     origins: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
 
+    @property
+    def plugins(self) -> set[str]:
+        """Those that are bound."""
+        return {binding.plugin for binding in self.document.bindings}
+
 
 @dataclass(frozen=True, slots=True)
 class _Hook:
@@ -114,6 +118,8 @@ def bind(
             bound.problems[plugin] = wrong
             if any("type" not in hook.said or "phase" not in hook.said for hook in hooks):
                 bound.unknown.add(plugin)
+        elif not made and settings.mode == "production" and plugin in settings.plugins:
+            bound.problems[plugin] = (_names_no_hook(plugin),)
         elif not made and announcement is not None:
             bound.pending[plugin] = f"not named in the settings: add [plugins.{plugin}.hooks.…]"
         else:
@@ -137,12 +143,21 @@ def demand_named(bound: Bound, settings: Settings) -> None:
     wrong = [
         f"{settings.origins.source}: {problem}"
         for plugin, problems in bound.problems.items()
-        if plugin in settings.plugins and settings.plugins[plugin].hooks
+        if plugin in settings.plugins
         if is_production or plugin not in bound.unknown
         for problem in problems
     ]
     if wrong:
         raise SettingsError("\n".join(wrong))
+
+
+def _names_no_hook(plugin: str) -> Problem:
+    """A guard that is named and has nothing to be asked about must not look like one (R31)."""
+    return Problem(
+        join("plugins", plugin),
+        "names no hook, so it would never be asked; say its `manifest`,"
+        f" or type and phase in [plugins.{plugin}.hooks.NAME]",
+    )
 
 
 def _removed(plugin: str, removal: Removal) -> str:
@@ -189,7 +204,7 @@ def _hooks(plugin: str, announcement: Announcement | None, settings: Settings) -
     for name, overlay in named.items():
         asked = offered[name].explicit() if name in offered else {}
         if is_production:
-            asked = {k: v for k, v in asked.items() if k not in _OPERATORS_ONLY}
+            asked = {k: v for k, v in asked.items() if k not in OPERATORS_ONLY}
         written = overlay.explicit()
         said = asked | written | {"name": name}
         origins = _origins(asked, "announcement") | _origins(written, "settings")

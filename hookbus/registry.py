@@ -180,15 +180,26 @@ class Registry:
                 settings = parse_settings(tree, f"applied by {by} at {self._timestamp()}")
             except SettingsError as e:
                 raise ControlError(str(e), code="invalid_settings", pointer="/settings") from e
-            trial = bind(before.announced, settings, before.overrides, self._now())
-            problems = [f"{name}: {p}" for name, some in trial.problems.items() for p in some]
-            if problems:
+            if problems := self._unbinds(before, settings):
                 raise ControlError("; ".join(problems), code="unbindable", pointer="/settings")
             after = State(before.kept, before.announced, before.overrides, settings)
             if is_trial:
                 return before, after, None
             await self._store.apply(tree, by, self._timestamp())
             return before, after, await self._rebuild()
+
+    def _unbinds(self, before: State, settings: Settings) -> list[str]:
+        """Say what *settings* would unbind by mistake; who is not bound anyway vetoes nothing."""
+        now = self._now()
+        trial = bind(before.announced, settings, before.overrides, now)
+        bound = bind(before.announced, before.settings, before.overrides, now)
+        concerned = {*bound.plugins, *settings.plugins}
+        return [
+            f"{name}: {problem}"
+            for name, problems in trial.problems.items()
+            if name in concerned
+            for problem in problems
+        ]
 
     async def _take(self, announcement: Announcement) -> bytes:
         plugin = announcement.plugin

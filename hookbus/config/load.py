@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 from pydantic import BaseModel
 
+from hookbus.config.manifests import with_manifests
 from hookbus.config.settings import DEFAULT_ORIGIN, BusMode, Origins, Settings, parse_settings
 from hookbus.errors import SettingsError
 from hookbus.manifest.problems import join
@@ -66,7 +67,7 @@ def _read_tree(file: Path) -> dict[str, Any]:
     except OSError as e:
         raise SettingsError(f"{file}: cannot be read: {e.strerror}") from e
     tree = _change(tree, "types", "schema", lambda name, path: _schema(file, name, path))
-    return _change(tree, "plugins", "manifest", lambda _, path: str(file.parent / path))
+    return with_manifests(file, tree, _contents)
 
 
 def _contents(file: Path) -> bytes:

@@ -15,6 +15,7 @@ from hookbus.errors import Problem, SettingsError
 from hookbus.manifest.fields import MAX_BODY_BYTES, EventType, Name, Pointer, at_least, between
 from hookbus.manifest.hook import HookOverlay
 from hookbus.manifest.problems import join, parse, shown
+from hookbus.subjects import RESERVED_NAMES
 
 BusMode: TypeAlias = Literal["development", "production"]
 RecordPayload: TypeAlias = Literal["none", "masked", "full"]
@@ -125,7 +126,7 @@ class PluginSettings(Section):
 
     Attributes:
         config: reaches the plugin as ``plugin.config``; any JSON.
-        manifest: path of its manifest, which then says type and phase of its hooks.
+        manifest: path of its manifest; a file's `hooks` are its and what the file says of them.
         hooks: by hook name; each says only what was written.
     """
 
@@ -218,6 +219,12 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
     if breaker.open_ms > breaker.max_open_ms:
         message = f"expected at most max_open_ms = {breaker.max_open_ms}, got {breaker.open_ms}"
         yield Problem("breaker.open_ms", message)
+    if settings.audit == "required":
+        yield Problem("audit", "'required' is not there yet: no decision would wait for its record")
+    for plugin in settings.plugins:
+        if plugin in RESERVED_NAMES:
+            message = f"{plugin!r} is a name of the bus's own; choose another"
+            yield Problem(join("plugins", plugin), message)
     for event_type, said in settings.types.items():
         if said.json_schema is not None:
             # a dispatcher could not load a generation with a schema that does not compile

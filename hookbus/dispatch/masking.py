@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ import msgspec
 from hookbus import patches
 from hookbus.catalog import SecretPath
 from hookbus.models import Decision, OtherBlock, PluginRecord
+from hookbus.wire.limits import CUT_MARK
 
 MASK: Final = "[masked]"
 SHORTEST: Final = 3  # characters; shorter values would blot out ordinary text
@@ -56,7 +58,16 @@ class _Blotter:
             return MASK
         for word in self.words:
             text = text.replace(word, MASK)
-        return text
+        return self._without_beginnings(text) if CUT_MARK in text else text
+
+    def _without_beginnings(self, text: str) -> str:
+        """Blot what is left of a secret where its text was cut."""
+        parts = text.split(CUT_MARK)
+        for index, part in enumerate(parts[:-1]):
+            begun = max((_length_begun(part, word) for word in self.words), default=0)
+            if begun >= SHORTEST:
+                parts[index] = part[:-begun] + MASK
+        return CUT_MARK.join(parts)
 
     def text(self, text: str | None) -> str | None:
         return None if text is None else self.required(text)
@@ -101,13 +112,30 @@ def _walk(value: Any, path: SecretPath, above: tuple[str, ...]) -> Iterator[tupl
             yield from _walk(inner, rest, (*above, step))
 
 
+def _length_begun(text: str, word: str) -> int:
+    """How many characters of *word* stand at the end of *text*."""
+    longest = min(len(text), len(word))
+    return next((n for n in range(longest, 0, -1) if text.endswith(word[:n])), 0)
+
+
 def _words(values: Iterable[Any]) -> Iterator[str]:
+    """Yield each way in which one of *values*, or a part of it, may be quoted."""
+    for value in _scalars(values):
+        word = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        if len(word) >= SHORTEST:
+            yield word
+            yield repr(word)[1:-1]
+            yield json.dumps(word)[1:-1]
+            yield json.dumps(word, ensure_ascii=False)[1:-1]
+            yield patches.pointer((word,))[1:]
+
+
+def _scalars(values: Iterable[Any]) -> Iterator[str | int | float]:
     for value in values:
         if isinstance(value, dict):
-            yield from _words(value.values())
+            yield from _scalars(value)  # its keys: they are as secret as what stands there
+            yield from _scalars(value.values())
         elif isinstance(value, list):
-            yield from _words(value)
+            yield from _scalars(value)
         elif isinstance(value, str | int | float) and not isinstance(value, bool):
-            word = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-            if len(word) >= SHORTEST:
-                yield word
+            yield value

@@ -125,14 +125,15 @@ def failure(failure_class: FailureClass, reason: str) -> Answer:
 
 
 def _failed_by_header(body: bytes, headers: Mapping[str, str]) -> Answer | Dropped | None:
-    status = headers.get(STATUS_HEADER)
+    headers = {name.lower(): value for name, value in headers.items()}
+    status = headers.get(STATUS_HEADER.lower())
     if status is not None:
         if status == "503" and not body:
             return failure("no_responders", "no replica is subscribed")
         return Dropped("status_reply")
-    if ERROR_HEADER in headers or ERROR_CODE_HEADER in headers:
-        text = headers.get(ERROR_HEADER) or headers.get(ERROR_CODE_HEADER) or "no description"
-        return failure("service_error", text)
+    told = [headers.get(name.lower()) for name in (ERROR_HEADER, ERROR_CODE_HEADER)]
+    if told != [None, None]:
+        return failure("service_error", told[0] or told[1] or "no description")
     return None
 
 

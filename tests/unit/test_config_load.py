@@ -103,17 +103,72 @@ def test_the_environment_is_read_when_called(folder: Path, monkeypatch: pytest.M
     assert load_settings().max_depth == 8
 
 
+MANIFEST = """
+name = "guard"
+version = "1.0.0"
+[[hooks]]
+name = "look"
+type = "tool_invoked"
+phase = "validate"
+timeout_ms = 200
+"""
+
+
 def test_files_are_looked_for_beside_the_settings_file(folder: Path) -> None:
     (folder / "etc").mkdir()
     (folder / "etc" / "chat.json").write_text('{"type": "object"}')
     (folder / "etc" / "bus.toml").write_text(
         'types.chat.schema = "chat.json"\nplugins.guard.manifest = "guard/plugin.toml"'
     )
+    (folder / "etc" / "guard").mkdir()
+    (folder / "etc" / "guard" / "plugin.toml").write_text(MANIFEST)
 
     settings = load_settings(Path("etc/bus.toml"), {})
 
     assert settings.types["chat"].json_schema == {"type": "object"}
-    assert settings.plugins["guard"].manifest == "etc/guard/plugin.toml"
+    assert settings.plugins["guard"].hooks["look"].explicit() == {
+        "type": "tool_invoked",
+        "phase": "validate",
+        "timeout_ms": 200,
+    }
+
+
+def test_a_manifest_names_all_its_hooks_and_what_the_operator_says_of_them_wins(
+    folder: Path,
+) -> None:
+    (folder / "plugin.toml").write_text(MANIFEST + 'on_failure = "open"\n')
+    (folder / "bus.toml").write_text(
+        '[plugins.guard]\nmanifest = "plugin.toml"\nhooks.look.timeout_ms = 300'
+    )
+
+    [hook] = load_settings(Path("bus.toml"), {}).plugins["guard"].hooks.values()
+
+    said = {"type": "tool_invoked", "phase": "validate", "timeout_ms": 300}
+    assert hook.explicit() == said  # on_failure is the operator's alone (R18)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "message"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        ("x =", ": expected TOML: Invalid value (at end of document)"),
+        ('name = "other"', ": expected name = 'guard', got 'other'"),
+        ('name = "guard"', ": expected a table [[hooks]] for each hook, found none"),
+        ('name = "guard"\nhooks = [1]', ": hooks[0]: expected a table with a name"),
+    ],
+)
+def test_a_manifest_that_names_no_hook_is_refused(
+    folder: Path, manifest: str | None, message: str
+) -> None:
+    if manifest is not None:
+        (folder / "plugin.toml").write_text(manifest)
+    (folder / "bus.toml").write_text('plugins.guard.manifest = "plugin.toml"')
+
+    with pytest.raises(SettingsError) as refused:
+        load_settings(Path("bus.toml"), {})
+
+    at = "bus.toml: plugins.guard.manifest: 'plugin.toml'"
+    assert str(refused.value) in (f"{at} {message}", f"{at}{message}")
 
 
 @pytest.mark.parametrize(

@@ -179,9 +179,20 @@ def test_in_development_an_announcement_to_come_may_say_type_and_phase() -> None
 
 
 def test_what_the_settings_do_not_name_may_be_wrong() -> None:
+    hook = {"type": "tool_invoked", "phase": "validate"}
+    said = settings("production", plugins={"a": {"hooks": {"h": hook}}})
+
+    demand_named(bound(said, announced("b", {**HOOK, "when": ["("]})), said)
+
+
+@pytest.mark.parametrize("announcements", [(), (announced("a", HOOK),)])
+def test_in_production_a_plugin_that_is_named_without_a_hook_is_no_guard_in_silence(
+    announcements: tuple[Any, ...],
+) -> None:
     said = settings("production", plugins={"a": {"config": {"x": 1}}})
 
-    demand_named(bound(said, announced("a", {**HOOK, "when": ["("]})), said)
+    with pytest.raises(SettingsError, match=r"plugins\.a: names no hook"):
+        demand_named(bound(said, *announcements), said)
 
 
 def test_a_condition_is_compiled_once_however_often_the_plugins_are_bound(
