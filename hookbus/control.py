@@ -15,7 +15,8 @@ from hookbus.errors import ControlError, HookbusError, NoResponders, Problem
 from hookbus.manifest.fields import LARGEST_INTEGER
 from hookbus.manifest.problems import shown
 from hookbus.models import Mode
-from hookbus.registry import Made, Registry, plugin_config, tell_config
+from hookbus.plugin_config import plugin_config, tell_config
+from hookbus.registry import Made, Registry
 from hookbus.snapshot import Binding
 from hookbus.transport import Transport
 from hookbus.wire.decision import ErrorBody, encode_answer, encode_error

@@ -151,6 +151,17 @@ def demand_named(bound: Bound, settings: Settings) -> None:
         raise SettingsError("\n".join(wrong))
 
 
+def unbinds(old: Bound, new: Bound, settings: Settings) -> list[str]:
+    """Say whom *new* would unbind by mistake; who is not bound anyway vetoes nothing."""
+    concerned = {*old.plugins, *settings.plugins}
+    return [
+        f"{plugin}: {problem}"
+        for plugin, problems in new.problems.items()
+        if plugin in concerned
+        for problem in problems
+    ]
+
+
 def _names_no_hook(plugin: str) -> Problem:
     """A guard that is named and has nothing to be asked about must not look like one (R31)."""
     return Problem(

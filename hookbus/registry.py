@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,15 +26,15 @@ from hookbus.errors import (
     Problem,
     SettingsError,
 )
-from hookbus.keyvalue import Entry, KeyValue
+from hookbus.keyvalue import KeyValue
 from hookbus.manifest.announcement import (
     Announcement,
     from_document,
-    hooks_fingerprint,
     parse_announcement,
 )
 from hookbus.manifest.answer import MAX_PROBLEMS, announce_answer, refusal_answer
 from hookbus.manifest.semver import is_newer
+from hookbus.plugin_config import plugin_config
 from hookbus.policy import (
     Bound,
     ModeOverride,
@@ -45,11 +44,22 @@ from hookbus.policy import (
     demand_named,
     in_force,
     mode_key,
+    unbinds,
 )
 from hookbus.registry_state import State, StateStore
-from hookbus.replicas import Kept, Said, accept, let_wait, return_to, with_same, without
-from hookbus.snapshot import Binding, ConfigDocument, decode_document, encode_document
+from hookbus.replicas import (
+    Kept,
+    Said,
+    accept,
+    let_wait,
+    put_first,
+    return_to,
+    with_same,
+    without,
+)
+from hookbus.snapshot import Binding, encode_document, holds
 from hookbus.transport import Transport
+from hookbus.upgrade import awaits_approval, has_other_hooks
 
 PRESENCE_WINDOW: Final = 0.15  # seconds to wait for who is there
 MAX_REFUSED: Final = 100  # plugins that are remembered; anybody may announce any name
@@ -132,16 +142,30 @@ class Registry:
             return await self._override(plugin, state, overrides)
 
     async def approve(self, plugin: str) -> Made:
-        """Undo :meth:`remove`.
+        """Undo :meth:`remove`, and put an upgrade in force that waits.
 
         Raises:
             ControlError: There is no such plugin, or it cannot be bound.
         """
         async with self._changing:
             state = await self._known(plugin)
+            if plugin in state.kept:
+                await self._upgrade(plugin, state)
+                state = await self._store.load()
             removed = {k: v for k, v in state.overrides.removed.items() if k != plugin}
             overrides = msgspec.structs.replace(state.overrides, removed=removed)
             return await self._override(plugin, state, overrides)
+
+    async def _upgrade(self, plugin: str, state: State) -> None:
+        kept = state.kept[plugin]
+        for said in kept.others:
+            announcement = from_document(said.announcement, plugin)
+            if self._awaited(announcement, state):
+                if wrong := self._problems(announcement, state):
+                    raise _unbindable(wrong)
+                self.refused.pop(plugin, None)
+                await self._store.keep(plugin, put_first(kept, said))
+                return
 
     async def set_mode(
         self, plugin: str, hook: str | None, mode: str | None, seconds: int | None, by: str
@@ -180,7 +204,10 @@ class Registry:
                 settings = parse_settings(tree, f"applied by {by} at {self._timestamp()}")
             except SettingsError as e:
                 raise ControlError(str(e), code="invalid_settings", pointer="/settings") from e
-            if problems := self._unbinds(before, settings):
+            now = self._now()
+            old = bind(before.announced, before.settings, before.overrides, now)
+            new = bind(before.announced, settings, before.overrides, now)
+            if problems := unbinds(old, new, settings):
                 raise ControlError("; ".join(problems), code="unbindable", pointer="/settings")
             after = State(before.kept, before.announced, before.overrides, settings)
             if is_trial:
@@ -188,25 +215,18 @@ class Registry:
             await self._store.apply(tree, by, self._timestamp())
             return before, after, await self._rebuild()
 
-    def _unbinds(self, before: State, settings: Settings) -> list[str]:
-        """Say what *settings* would unbind by mistake; who is not bound anyway vetoes nothing."""
-        now = self._now()
-        trial = bind(before.announced, settings, before.overrides, now)
-        bound = bind(before.announced, before.settings, before.overrides, now)
-        concerned = {*bound.plugins, *settings.plugins}
-        return [
-            f"{name}: {problem}"
-            for name, problems in trial.problems.items()
-            if name in concerned
-            for problem in problems
-        ]
-
     async def _take(self, announcement: Announcement) -> bytes:
         plugin = announcement.plugin
         state = await self._store.load()
         known = state.kept.get(plugin)
         if wrong := self._problems(announcement, state):
             return self._refuse(plugin, *wrong)  # what was bound stays as it was
+        if known is not None and (waits := self._awaited(announcement, state)):
+            self._refuse(plugin, waits)
+            await self._store.keep(plugin, let_wait(known, announcement))
+            made = await self._rebuild()
+            config = plugin_config(state.settings, plugin)
+            return announce_answer("pending", made.generation, config, (waits,))
         refusal = await self._refuse_change(announcement, state)
         if known is not None and refusal is not None:
             await self._store.keep(plugin, let_wait(known, announcement))
@@ -220,6 +240,10 @@ class Registry:
             return announce_answer("pending", made.generation, {}, (problem,))
         config = plugin_config(made.state.settings, plugin)
         return announce_answer("bound", made.generation, config, ())
+
+    def _awaited(self, announcement: Announcement, state: State) -> Problem | None:
+        known = state.announced.get(announcement.plugin)
+        return awaits_approval(announcement, known, state.settings) if known else None
 
     def _refuse(self, plugin: str, *problems: Problem) -> bytes:
         if subjects.is_name(plugin):
@@ -245,11 +269,9 @@ class Registry:
     async def _refuse_change(self, announcement: Announcement, state: State) -> Problem | None:
         """Other hooks under the same or a lower version are refused while a replica answers."""
         known = state.announced.get(announcement.plugin)
-        if (
-            known is None
-            or hooks_fingerprint(known.hooks) == hooks_fingerprint(announcement.hooks)
-            or is_newer(announcement.version, known.version)
-        ):
+        if known is None or not has_other_hooks(announcement, known):
+            return None
+        if is_newer(announcement.version, known.version):
             return None
         others = await self._present(announcement.plugin) - {announcement.instance}
         others -= with_same(state.kept[announcement.plugin], announcement)
@@ -316,7 +338,7 @@ class Registry:
                 code="unknown_plugin",
                 pointer="/plugin",
             )
-        hooks = _hooks_of(plugin, state)
+        hooks = state.hooks_of(plugin)
         if hook is not None and hook not in hooks:
             raise ControlError(
                 f"plugin {plugin!r} has no hook {hook!r}; it has: {', '.join(sorted(hooks))}",
@@ -328,7 +350,7 @@ class Registry:
     async def _override(self, plugin: str, state: State, overrides: Overrides) -> Made:
         trial = bind(state.announced, state.settings, overrides, self._now())
         if wrong := trial.problems.get(plugin):  # it would be unbound, and nobody be asked
-            raise ControlError("; ".join(map(str, wrong)), code="unbindable", pointer="/plugin")
+            raise _unbindable(wrong)
         await self._store.override(in_force(overrides, self._now()))
         return await self._rebuild()
 
@@ -341,7 +363,7 @@ class Registry:
             bound = bind(state.announced, state.settings, state.overrides, self._now())
             demand_named(bound, state.settings)
             generation = current.revision if current else 0
-            if current is None or not _holds(current, bound.document):
+            if current is None or not holds(current.value, bound.document):
                 try:
                     encoded = encode_document(bound.document)
                     generation = await self._config.update(subjects.CONFIG_KEY, encoded, generation)
@@ -370,29 +392,8 @@ class Registry:
         return at.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def plugin_config(settings: Settings, plugin: str) -> dict[str, Any]:
-    """The values of ``[plugins.NAME.config]``."""
-    said = settings.plugins.get(plugin)
-    return dict(said.config) if said else {}
-
-
-async def tell_config(transport: Transport, plugin: str, config: dict[str, Any]) -> None:
-    """Tell every replica of *plugin* its new configuration."""
-    body = msgspec.json.encode({"v": 1, "config": config})
-    await transport.publish(subjects.config(plugin), body)
-
-
-def _hooks_of(plugin: str, state: State) -> set[str]:
-    announcement, said = state.announced.get(plugin), state.settings.plugins.get(plugin)
-    announced = {hook.name for hook in announcement.hooks} if announcement else set()
-    return announced | (set(said.hooks) if said else set())
-
-
-def _holds(entry: Entry, document: ConfigDocument) -> bool:
-    try:
-        return decode_document(entry.value) == document
-    except (msgspec.DecodeError, ValueError, zlib.error):
-        return False  # written by another version: write it anew
+def _unbindable(problems: tuple[Problem, ...]) -> ControlError:
+    return ControlError("; ".join(map(str, problems)), code="unbindable", pointer="/plugin")
 
 
 async def _nothing(bindings: tuple[Binding, ...]) -> None:

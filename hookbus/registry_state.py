@@ -49,6 +49,12 @@ class State:
         """Tell whether anybody ever spoke of that plugin."""
         return plugin in self.announced or plugin in self.settings.plugins
 
+    def hooks_of(self, plugin: str) -> set[str]:
+        """The names of its hooks, announced or in the settings."""
+        announcement, said = self.announced.get(plugin), self.settings.plugins.get(plugin)
+        announced = {hook.name for hook in announcement.hooks} if announcement else set()
+        return announced | (set(said.hooks) if said else set())
+
 
 @dataclass(frozen=True, slots=True)
 class _Read:

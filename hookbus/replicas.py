@@ -51,6 +51,12 @@ def return_to(kept: Kept, left: tuple[Said, ...], is_usable: Callable[[Said], bo
     return Kept(chosen.announcement, chosen.instances, others)
 
 
+def put_first(kept: Kept, said: Said) -> Kept:
+    """Put what waited in force."""
+    others = tuple(other for other in _all(kept) if other is not said)
+    return Kept(said.announcement, said.instances, others[:MAX_OTHERS])
+
+
 def without(kept: Kept, instance: str) -> tuple[Said, ...]:
     """What is still said by somebody when *instance* has left; the one in force is the first."""
     return tuple(said for said in _leave(_all(kept), instance) if said.instances)

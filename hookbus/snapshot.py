@@ -169,3 +169,11 @@ class Snapshot:
             for b in self.bindings
             if b.mode != "off" and subjects.type_matches(b.type, event_type)
         ]
+
+
+def holds(encoded: bytes, document: ConfigDocument) -> bool:
+    """Tell whether *encoded* is *document*; what another version wrote is not."""
+    try:
+        return decode_document(encoded) == document
+    except (msgspec.DecodeError, ValueError, zlib.error):
+        return False

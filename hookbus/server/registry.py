@@ -15,8 +15,9 @@ from hookbus.control import Control
 from hookbus.errors import Disconnected, HookbusError
 from hookbus.keyvalue import NatsKeyValue
 from hookbus.observers import ensure_streams, sync_consumers
+from hookbus.plugin_config import plugin_config, tell_config
 from hookbus.presence import Endpoint, Presence, Service
-from hookbus.registry import Registry, plugin_config, tell_config
+from hookbus.registry import Registry
 from hookbus.server.host import Host
 from hookbus.server.rpc import Rpc
 from hookbus.snapshot import Binding

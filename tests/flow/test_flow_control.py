@@ -43,6 +43,18 @@ async def test_list_counts_the_replicas_that_answer(bus: Bus) -> None:
     assert silent["replicas"] == []
 
 
+async def test_a_dead_plugin_that_is_not_bound_vetoes_no_settings(bus: Bus) -> None:
+    hook = {"type": "message_received", "phase": "validate"}
+    named = {"g": {"hooks": {"guard": hook}}}
+    await bus.start(mode="production", plugins=named, types={"note": {}})
+    await bus.add(Scripted("dead", type="note"))
+
+    tree = {"mode": "production", "plugins": named, "timeout_ms": 700}
+    answer = await bus.control("apply", settings=tree)
+
+    assert answer["generation"] > 0
+
+
 async def test_a_removed_plugin_is_not_asked_although_it_is_broken(bus: Bus) -> None:
     broken = Scripted("a", SILENCE, type=">", timeout_ms=100)
     await bus.start(broken)

@@ -286,6 +286,40 @@ async def test_in_production_a_goodbye_unbinds_nothing(bus: Bus) -> None:
     assert (await bus.emit()).code == "no_responders"
 
 
+async def test_in_production_an_upgrade_with_other_hooks_waits_for_an_operator(bus: Bus) -> None:
+    plugin = Scripted("g", says("block", reason="no"))
+    named = {"g": {"hooks": {"hook": {"type": "message_received", "phase": "validate"}}}}
+    await bus.start(plugin, mode="production", plugins=named)
+    upgrade = {**plugin.hook, "when": ["data.text == 'other'"]}
+
+    answer = await plugin.announce(version="1.1.0", instance="g-2", hooks=[upgrade])
+    await bus.served()
+    before = await bus.emit()
+    await bus.control("approve", plugin="g")
+    await bus.served()
+    after = await bus.emit()
+
+    assert answer["state"] == "pending"
+    assert "version 1.1.0 has other hooks than 1.0.0" in answer["problems"][0]["message"]
+    assert "`hookbus plugins approve g`" in answer["problems"][0]["message"]
+    assert (before.outcome, before.reason) == ("block", "g: no")
+    assert (after.outcome, after.records[0].resolution) == ("continue", "skipped")
+
+
+@pytest.mark.parametrize(("phase", "state"), [("validate", "bound"), ("mutate", "pending")])
+async def test_an_upgrade_of_the_same_permissions_may_be_let_through(
+    bus: Bus, phase: str, state: str
+) -> None:
+    plugin = Scripted("g")
+    named = {"g": {"hooks": {"hook": {"type": "message_received", "phase": "validate"}}}}
+    await bus.start(plugin, mode="production", upgrade="same_permissions", plugins=named)
+    upgrade = {**plugin.hook, "timeout_ms": 300, "phase": phase}
+
+    answer = await plugin.announce(version="1.1.0", instance="g-2", hooks=[upgrade])
+
+    assert answer["state"] == state
+
+
 async def test_in_production_a_plugin_that_nobody_named_is_pending_and_never_asked(
     bus: Bus,
 ) -> None:

@@ -224,6 +224,14 @@ def test_settings_cannot_be_changed() -> None:
             {"plugins": {"guard": {"hooks": {"h": {"phase": "observe", "retry": 1}}}}},
             "plugins.guard.hooks.h.retry: expected nothing on an observe hook, got 1; remove it",
         ),
+        (
+            {"audit": "required"},
+            "audit: 'required' is not there yet: no decision would wait for its record",
+        ),
+        (
+            {"plugins": {"anonymous": {}}},
+            "plugins.anonymous: 'anonymous' is a name of the bus's own; choose another",
+        ),
     ],
 )
 def test_a_bad_setting_is_named_with_what_was_expected(tree: object, message: str) -> None:

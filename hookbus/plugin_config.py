@@ -1,0 +1,23 @@
+"""The values of ``[plugins.NAME.config]``, and how a plugin's replicas hear of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from hookbus import subjects
+from hookbus.config.settings import Settings
+from hookbus.transport import Transport
+
+
+def plugin_config(settings: Settings, plugin: str) -> dict[str, Any]:
+    """The values of ``[plugins.NAME.config]``."""
+    said = settings.plugins.get(plugin)
+    return dict(said.config) if said else {}
+
+
+async def tell_config(transport: Transport, plugin: str, config: dict[str, Any]) -> None:
+    """Tell every replica of *plugin* its new configuration."""
+    body = msgspec.json.encode({"v": 1, "config": config})
+    await transport.publish(subjects.config(plugin), body)
