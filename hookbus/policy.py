@@ -82,6 +82,8 @@ class _Hook:
     said: dict[str, Any]
     origins: dict[str, str]
     is_named: bool
+    mode_until: float | None = None
+    mode_then: Any = "enforce"
 
 
 def mode_key(plugin: str, hook: str | None) -> str:
@@ -196,7 +198,7 @@ def _bind_plugin(
         problems.extend(_condition_problems(options, hook.at))
         problems.extend(_type_problems(options, hook.at, known))
         origin = "settings" if hook.is_named else "announcement"
-        bindings.append(_binding(plugin, version, origin, options))
+        bindings.append(_binding(plugin, version, origin, hook, options))
     return bindings, tuple(problems)
 
 
@@ -236,6 +238,8 @@ def _overridden(plugin: str, hook: _Hook, overrides: Overrides, now: float) -> _
                 hook,
                 said={**hook.said, "mode": override.mode},
                 origins={**hook.origins, "mode": origin},
+                mode_until=override.until,
+                mode_then=hook.said.get("mode", "enforce"),
             )
     return hook
 
@@ -266,9 +270,16 @@ def _type_problems(options: HookOptions, at: str, known: frozenset[str]) -> Iter
     )
 
 
-def _binding(plugin: str, version: str, origin: str, options: HookOptions) -> Binding:
-    said = options.model_dump(exclude={"name"})
-    return Binding(plugin=plugin, hook=options.name, version=version, origin=origin, **said)
+def _binding(plugin: str, version: str, origin: str, hook: _Hook, options: HookOptions) -> Binding:
+    return Binding(
+        plugin=plugin,
+        hook=options.name,
+        version=version,
+        origin=origin,
+        mode_until=hook.mode_until,
+        mode_then=hook.mode_then,
+        **options.model_dump(exclude={"name"}),
+    )
 
 
 def _types(settings: Settings) -> dict[str, TypeSettings]:

@@ -27,6 +27,8 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         timeout_ms, min_ms, cache_ttl_ms, max_extension_ms: milliseconds.
         when: CEL conditions; all must hold.
         writable, rewrites, cache_key: JSON Pointers into the data.
+        mode_until: seconds since the epoch at which an operator's mode is over, and it is
+            ``mode_then``; None has no end.
         origin: ``announcement`` when nothing but the plugin's own word binds it, else ``settings``.
     """
 
@@ -40,6 +42,8 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     min_ms: int = 50
     on_failure: OnFailure = "closed"
     mode: Mode = "enforce"
+    mode_until: float | None = None
+    mode_then: Mode = "enforce"
     reinvoke: str = "never"
     side_effects: str = "none"
     when: tuple[str, ...] = ()
@@ -169,6 +173,22 @@ class Snapshot:
             for b in self.bindings
             if b.mode != "off" and subjects.type_matches(b.type, event_type)
         ]
+
+
+def next_lapse(document: ConfigDocument) -> float | None:
+    """When the next mode of an operator is over, in seconds since the epoch."""
+    return min((b.mode_until for b in document.bindings if b.mode_until), default=None)
+
+
+def lapsed(document: ConfigDocument, now: float) -> ConfigDocument:
+    """Take back the modes that are over."""
+    bindings = [
+        msgspec.structs.replace(b, mode=b.mode_then, mode_until=None)
+        if b.mode_until is not None and b.mode_until <= now
+        else b
+        for b in document.bindings
+    ]
+    return msgspec.structs.replace(document, bindings=tuple(bindings))
 
 
 def holds(encoded: bytes, document: ConfigDocument) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -22,11 +23,12 @@ from hookbus.keyvalue import Entry, KeyValue, Watch
 from hookbus.loop import clock_of
 from hookbus.presence import Endpoint, Presence, Service
 from hookbus.runtimes.remote import Remote
-from hookbus.snapshot import Snapshot, decode_document
+from hookbus.snapshot import ConfigDocument, Snapshot, decode_document, lapsed, next_lapse
 from hookbus.telemetry import Counters, CountingObserver, Latencies
 from hookbus.transport import Message, Transport
 
 RETRY: Final = 0.25  # seconds between attempts to follow the configuration
+LAPSE_GRACE: Final = 1.0  # seconds that a registry has to make a generation of a mode that is over
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +42,12 @@ class DispatcherRole:
         open_config: Callable[[], Awaitable[KeyValue]],
         *,
         version: str,
+        now: Callable[[], float] = time.time,
     ) -> None:
-        """Dispatch over *transport*; *open_config* opens the bucket ``hookbus_config``."""
+        """Dispatch over *transport*; *open_config* opens the bucket ``hookbus_config``.
+
+        *now* is the wall clock, for modes that have an end.
+        """
         self.instance = secrets.token_hex(8)
         self.counters = Counters()
         self._latencies = Latencies()
@@ -64,6 +70,8 @@ class DispatcherRole:
         self._presence = Presence(transport, service)
         self._following: asyncio.Task[None] | None = None
         self._watch: Watch | None = None
+        self._now = now
+        self._lapse: asyncio.TimerHandle | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -88,6 +96,8 @@ class DispatcherRole:
         """
         if self._following is not None:
             self._following.cancel()
+        if self._lapse is not None:
+            self._lapse.cancel()
         await self.ingress.stop()
         await self._shadows.finish()
         await self._remote.stop()
@@ -115,12 +125,30 @@ class DispatcherRole:
     def _on_config(self, entry: Entry) -> None:
         """Take a new generation; one that cannot be read leaves the last good one in use."""
         try:
-            snapshot = Snapshot.of(entry.revision, decode_document(entry.value))
+            document = decode_document(entry.value)
+            snapshot = Snapshot.of(entry.revision, document)
         except Exception:
             log.exception("configuration_unreadable generation=%d", entry.revision)
             return
         self.ingress.use(snapshot)
+        self._wait_for_lapse(entry.revision, document)
         log.info("generation %d: %d bindings", snapshot.generation, len(snapshot.bindings))
+
+    def _wait_for_lapse(self, generation: int, document: ConfigDocument) -> None:
+        """Keep an operator's word on how long a mode lasts, also while no registry runs."""
+        if self._lapse is not None:
+            self._lapse.cancel()
+        ends = next_lapse(document)
+        if ends is not None:
+            delay = ends + LAPSE_GRACE - self._now()
+            loop = asyncio.get_running_loop()
+            self._lapse = loop.call_later(delay, self._on_lapse, generation, document, ends)
+
+    def _on_lapse(self, generation: int, document: ConfigDocument, ends: float) -> None:
+        log.warning("a mode is over, and no registry made a generation of it")
+        document = lapsed(document, ends)
+        self.ingress.use(Snapshot.of(generation, document))
+        self._wait_for_lapse(generation, document)
 
     def _data(self) -> dict[str, Any]:
         return {

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from hookbus.dispatch.role import LAPSE_GRACE
 from hookbus.errors import ControlError
 from tests.flow.bus import Bus
 from tests.flow.scripted import CONTINUE, Scripted, says
@@ -162,3 +165,17 @@ async def test_stats_tell_how_long_decisions_and_answers_took(bus: Bus) -> None:
     assert 30 <= a["sum_ms"] <= latencies["decisions"]["sum_ms"]
     least = latencies["bounds_ms"].index(20)
     assert sum(a["counts"][: least + 1]) == 0
+
+
+async def test_a_mode_ends_in_time_though_no_registry_runs_any_more(bus: Bus) -> None:
+    await bus.start(Scripted("g", says("block", reason="no")))
+    await bus.control("mode", plugin="g", mode="shadow", for_s=1)
+    await bus.served()
+    lenient = await bus.emit()
+
+    bus.registry.stop()  # its timer, as of a process that was killed
+    await asyncio.sleep(1 + LAPSE_GRACE + 0.2)
+    strict = await bus.emit()
+
+    assert (lenient.outcome, strict.outcome) == ("continue", "block")
+    assert strict.generation == lenient.generation
