@@ -214,7 +214,8 @@ def _plugin(
 def _hook(binding: Binding, origins: dict[str, str]) -> dict[str, Any]:
     """Show a binding; what *origins* does not name is the default."""
     hook: dict[str, Any] = msgspec.to_builtins(binding)
-    del hook["plugin"]
+    for member in ("plugin", "mode_until", "mode_then"):  # an override's end is in the origin
+        del hook[member]
     return {"name": hook.pop("hook"), **hook, "origins": origins}
 
 
