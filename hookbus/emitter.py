@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, Literal, Self, TypeAlias
 
 import msgspec
@@ -14,6 +16,7 @@ from hookbus import json_values, subjects
 from hookbus.attributes import check_attributes, check_source, check_timeout
 from hookbus.config.connection import check_url
 from hookbus.errors import (
+    ConnectFailed,
     Disconnected,
     InvalidEvent,
     InvalidOption,
@@ -23,6 +26,7 @@ from hookbus.errors import (
     Unavailable,
     UnavailableCode,
 )
+from hookbus.link import Link
 from hookbus.models import Cause, Decision, EventRef, Outcome
 from hookbus.transport import Message, NatsTransport, Transport
 from hookbus.wire.call import whole_milliseconds
@@ -84,8 +88,8 @@ class Emitter:
         self._principal = principal
         self._on_unavailable = on_unavailable
         self._timeout = timeout
-        self._url: str | None = None
-        self._connection: Mapping[str, Any] = {}
+        self._connect: Callable[[], Awaitable[Transport]] | None = None
+        self._link: Link | None = None
 
     @classmethod
     def connect(
@@ -111,30 +115,43 @@ class Emitter:
         emitter = cls(
             source=source, principal=principal, on_unavailable=on_unavailable, timeout=timeout
         )
-        emitter._url = url
-        emitter._connection = connection
+        emitter._connect = partial(NatsTransport.connect, url, principal=principal, **connection)
         return emitter
 
     async def open(self) -> Self:
         """Connect.
 
+        Who chose to block or to continue without a decision may begin without a broker: once the
+        connect timeout is over, emits do that at once, until an attempt in the background succeeds.
+
         Raises:
-            ConnectFailed: The broker cannot be reached within the connect timeout.
+            ConnectFailed: The broker cannot be reached within the connect timeout, and
+                ``on_unavailable`` is ``"raise"``.
         """
-        if self._transport is None and self._url is not None:
-            self._transport = await NatsTransport.connect(
-                self._url, principal=self._principal, **self._connection
-            )
+        if self._connect is not None:
+            keeps_trying = self._on_unavailable != "raise"
+            if self._link is None:
+                self._link = Link(self._connect, keeps_trying=keeps_trying)
+            with contextlib.suppress(*[ConnectFailed] if keeps_trying else []):
+                await self._link.open()
         return self
 
     async def close(self) -> None:
         """Close a connection that :meth:`open` made."""
-        if self._url is not None and self._transport is not None:
-            transport, self._transport = self._transport, None
-            await transport.close()
+        await self.hang_up()
+        self._link = None
+
+    async def hang_up(self) -> None:
+        """Close the connection, but let emits end as without one until :meth:`close`."""
+        if self._link is not None:
+            await self._link.close()
 
     async def __aenter__(self) -> Self:
-        return await self.open()
+        try:
+            return await self.open()
+        except BaseException:
+            await self.close()
+            raise
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
@@ -200,20 +217,6 @@ class Emitter:
             raise InvalidEvent(str(e)) from e
         _raise_refusal(reply)
 
-    def without_connection(
-        self,
-        type: str,
-        data: Any,
-        error: Unavailable,
-        *,
-        timeout: float | None = None,
-        dry_run: bool = False,
-        **attributes: Any,
-    ) -> Decision:
-        """Do what ``on_unavailable`` says for an event that cannot even be sent (R30)."""
-        event = self._event(type, data, attributes, timeout, dry_run=dry_run)
-        return self._without_decision(event, error)
-
     def _event(
         self,
         type: str,
@@ -244,10 +247,8 @@ class Emitter:
         return event
 
     async def _request(self, subject: str, body: bytes, timeout: float) -> Message:
-        if self._transport is None:
-            raise RuntimeError("the emitter is not open; use 'async with' or await open() first")
         try:
-            return await self._transport.request(subject, body, timeout=timeout)
+            return await self._opened().request(subject, body, timeout=timeout)
         except NoResponders as e:
             raise _unavailable(
                 "no_responders", "no dispatcher is listening; is 'hookbus up' running?"
@@ -256,6 +257,13 @@ class Emitter:
             raise _unavailable("timeout", f"no decision within {timeout} s") from e
         except Disconnected as e:
             raise _unavailable("disconnected", f"not connected to the broker: {e}") from e
+
+    def _opened(self) -> Transport:
+        if self._link is not None:
+            return self._link.transport
+        if self._transport is None:
+            raise RuntimeError("the emitter is not open; use 'async with' or await open() first")
+        return self._transport
 
     def _decision(self, reply: Message, data: Any) -> Decision:
         _raise_refusal(reply)

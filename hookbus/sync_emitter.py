@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 import weakref
@@ -151,25 +152,16 @@ class _LoopThread:
     def __init__(self, url: str, options: dict[str, Any]) -> None:
         self._emitter = Emitter.connect(url, **options)
         self._loop = asyncio.new_event_loop()
-        self._opening = asyncio.Lock()
-        self._is_open = False
-        self._is_closing = False
         self._begun: set[Future[Any]] = set()
         self._thread = threading.Thread(target=self._run, name="hookbus-emitter", daemon=True)
         self._thread.start()
 
     async def emit(self, type: str, data: Any, **kwargs: Any) -> Decision:
-        try:
-            await self._open()
-        except ConnectFailed as e:
-            return self._emitter.without_connection(type, data, _unreachable(e), **kwargs)
+        await self._open()
         return await self._emitter.emit(type, data, **kwargs)
 
     async def notify(self, type: str, data: Any, **kwargs: Any) -> None:
-        try:
-            await self._open()
-        except ConnectFailed as e:
-            raise _unreachable(e) from e
+        await self._open()
         await self._emitter.notify(type, data, **kwargs)
 
     def begin(self, work: _Work[_Result]) -> Future[_Result]:
@@ -180,26 +172,15 @@ class _LoopThread:
 
     def stop(self) -> None:
         begun = set(self._begun)
-        _finished(self.begin(self._close()), GRACE)
-        # whoever waited for a decision hears of it before the loop ends …
-        wait(begun, GRACE)
-        # … and one of them may just have opened the connection
-        _finished(self.begin(self._close()), GRACE)
+        _finished(self.begin(self._emitter.hang_up()), GRACE)
+        wait(begun, GRACE)  # whoever waited for a decision hears of it before the loop ends
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(GRACE)
 
     async def _open(self) -> None:
-        if not self._is_open:
-            async with self._opening:
-                if not self._is_open:
-                    await self._emitter.open()
-                    self._is_open = True
-        if self._is_closing:  # while this one waited for the connection
-            raise ConnectFailed("the emitter was closed")
-
-    async def _close(self) -> None:
-        self._is_closing = True
-        await self._emitter.close()
+        """Connect, unless that is done; an emit that finds no connection says so itself."""
+        with contextlib.suppress(ConnectFailed):
+            await self._emitter.open()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -214,7 +195,3 @@ def _finished(running: Future[_Result], seconds: float) -> _Result:
     except TimeoutError as e:
         running.cancel()
         raise Unavailable("timeout: the emitter's thread does not answer", code="timeout") from e
-
-
-def _unreachable(error: ConnectFailed) -> Unavailable:
-    return Unavailable(f"disconnected: {error}", code="disconnected")

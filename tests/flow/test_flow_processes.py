@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -181,6 +182,46 @@ async def test_connecting_an_emitter_without_a_broker_says_what_was_tried(nats_b
     assert nats_bus.url in str(failed.value)
 
 
+@pytest.mark.parametrize(("choice", "outcome"), [("block", "block"), ("continue", "continue")])
+async def test_an_emitter_that_chose_what_to_do_begins_without_a_broker_and_asks_once_there_is_one(
+    nats_bus: Bus, choice: Any, outcome: str
+) -> None:
+    nats_bus.engine.kill()
+    async with Emitter.connect(
+        nats_bus.url, source="/test", on_unavailable=choice, connect_timeout=0.2
+    ) as emitter:
+        alone, seconds = await nats_bus.timed(emitter.emit("message_received", HI))
+        with pytest.raises(Unavailable, match="hookbus up"):
+            await emitter.notify("message_received", HI)
+        await asyncio.to_thread(nats_bus.engine.revive)
+        await _until_answered(emitter)
+
+    assert (alone.outcome, alone.code) == (outcome, "disconnected")
+    assert seconds < 0.2
+
+
+@pytest.mark.parametrize("choice", ["raise", "block"])
+async def test_a_sync_emitter_without_a_broker_asks_once_there_is_one(
+    nats_bus: Bus, choice: Any
+) -> None:
+    nats_bus.engine.kill()
+    sync = SyncEmitter(nats_bus.url, source="/sync", on_unavailable=choice, connect_timeout=0.2)
+
+    def code() -> str | None:
+        try:
+            return sync.emit("message_received", HI).code
+        except Unavailable as e:
+            return e.code
+
+    alone = await asyncio.to_thread(code)
+    await asyncio.to_thread(nats_bus.engine.revive)
+    while (asked := await asyncio.to_thread(code)) == "disconnected":
+        await asyncio.sleep(0.02)
+    await asyncio.to_thread(sync.close)
+
+    assert (alone, asked) == ("disconnected", "no_responders")
+
+
 async def test_an_emitter_connects_and_closes_by_itself(nats_bus: Bus) -> None:
     await nats_bus.start()
 
@@ -268,3 +309,10 @@ async def _python(
         stdout=asyncio.subprocess.PIPE,
         stderr=stderr,
     )
+
+
+async def _until_answered(emitter: Emitter) -> None:
+    """Return once the broker answers: with "nobody listens", as no dispatcher runs on it."""
+    while (await emitter.emit("message_received", HI)).code == "disconnected":
+        await asyncio.sleep(0.02)
+    assert (await emitter.emit("message_received", HI)).code == "no_responders"
