@@ -38,6 +38,12 @@ _MEANT: Final = {
     "principal": "principal (an option of the emitter)",
     **{name: name for name in _ATTRIBUTES},
 }
+#: A name that is right, and stands in the wrong place → whose option it is.
+_OPTIONS: Final = {
+    "dry_run": "of emit, not of notify",
+    "on_unavailable": "of the emitter, not of one event; give it to Emitter.connect",
+    "principal": "of the emitter, not of one event; give it to Emitter.connect",
+}
 #: Names that resemble each other at least so much are one with a slip; `sourceid` is none.
 _LIKENESS: Final = 0.87
 _SHORTEST_SLIP: Final = 5  # letters; shorter names resemble everything
@@ -47,7 +53,7 @@ def check_attributes(attributes: Mapping[str, Any]) -> None:
     """Accept CloudEvents attributes, the known ones and extensions.
 
     Raises:
-        TypeError: A name is none, or a slip for another one.
+        TypeError: A name is none, or a slip for another one; a value has no CloudEvents type.
         InvalidEvent: A value cannot be that attribute's; ``pointer`` names it.
     """
     for name, value in attributes.items():
@@ -72,6 +78,16 @@ def check_source(source: object) -> None:
         raise InvalidOption(f"source: expected {problem}")
 
 
+def check_dry_run(dry_run: object) -> None:
+    """Accept a truth value and nothing that merely counts as one: "no" would.
+
+    Raises:
+        TypeError: It is neither True nor False.
+    """
+    if not isinstance(dry_run, bool):
+        raise TypeError(f"dry_run: expected True or False, got {dry_run!r}")
+
+
 def check_timeout(timeout: float | None, name: str = "timeout") -> None:
     """Accept seconds within the protocol's limits; None is for others to decide.
 
@@ -90,6 +106,8 @@ def check_timeout(timeout: float | None, name: str = "timeout") -> None:
 
 @lru_cache(maxsize=256)
 def _what_is_wrong_with(name: str) -> str | None:
+    if owner := _OPTIONS.get(name):
+        return f"{name!r} is an option {owner}"
     bare = name.replace("_", "").lower()
     meant = _MEANT.get(bare)
     if meant is None and len(bare) >= _SHORTEST_SLIP:
@@ -105,10 +123,15 @@ def _what_is_wrong_with(name: str) -> str | None:
 def _check_value(name: str, value: Any) -> None:
     if name in _TEXTS and not isinstance(value, str) and (value is not None or name in _REQUIRED):
         raise InvalidEvent(f"expected a text, got {value!r}", pointer=f"/{name}")
+    if value is not None and not isinstance(value, str | int):  # bool is an int
+        raise TypeError(
+            f"attribute {name!r}: expected str, int or bool, got {type(value).__name__}; "
+            "attributes are given by their names, such as subject='orders/1'"
+        )
     try:
         json_values.check(value)
     except json_values.NotJson as e:
-        raise InvalidEvent(e.message, pointer=f"/{name}{e.pointer}") from e
+        raise InvalidEvent(e.message, pointer=f"/{name}") from e
     if isinstance(value, str):
         problem = _text_problem(value) if name in _REQUIRED else _character_problem(value)
         if problem is not None:

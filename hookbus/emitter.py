@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, Self, TypeAlias
 import msgspec
 
 from hookbus import json_values, subjects
-from hookbus.attributes import check_attributes, check_source, check_timeout
+from hookbus.attributes import check_attributes, check_dry_run, check_source, check_timeout
 from hookbus.config.connection import check_url
 from hookbus.errors import (
     ConnectFailed,
@@ -176,7 +176,8 @@ class Emitter:
                 ``traceparent``, ``tracestate``, or extensions (a-z and 0-9, at most 20).
 
         Raises:
-            TypeError: An attribute's name is none, or a slip for another one.
+            TypeError: An attribute's name is none, or a slip for another one; its value is no str,
+                int or bool; *dry_run* is no bool.
             InvalidOption: The timeout is out of its bounds.
             InvalidEvent: The event was refused, here or by the bus; ``pointer`` names the field.
             Unavailable: No decision could be had and ``on_unavailable`` is ``"raise"``.
@@ -228,6 +229,7 @@ class Emitter:
     ) -> dict[str, Any]:
         """Put the event together; what is wrong with it must never pass as "unavailable"."""
         check_timeout(timeout)
+        check_dry_run(dry_run)
         check_attributes(attributes)
         if not isinstance(type, str) or not subjects.is_event_type(type):
             raise InvalidEvent(

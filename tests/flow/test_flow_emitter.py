@@ -133,6 +133,19 @@ async def test_a_slip_in_an_attributes_name_is_an_error_before_anything_is_sent(
         await bus.emitter.notify("message_received", HI, timeout_ms=5)
 
 
+async def test_attributes_and_headers_as_objects_are_an_error_and_no_real_event(bus: Bus) -> None:
+    plugin = Scripted("a")
+    await bus.start(plugin)
+
+    for wrong in ({"attributes": {"hbdryrun": True}}, {"headers": {}}, {"dry_run": "no"}):
+        with pytest.raises(TypeError, match=f"{next(iter(wrong))}.*: expected "):
+            await bus.emit(HI, **wrong)
+    with pytest.raises(TypeError, match="'on_unavailable' is an option of the emitter"):
+        await bus.emitter.notify("message_received", HI, on_unavailable="block")
+
+    assert plugin.calls == []
+
+
 async def test_an_id_that_nobody_can_keep_is_refused_before_it_is_sent(bus: Bus) -> None:
     emitter = await emitter_without("no_responders", bus, on_unavailable="continue")
 
