@@ -161,7 +161,7 @@ class LocalBus:
             for process in self.processes.values():
                 if process.is_due:
                     log.warning(
-                        "%s; starting it again (log: %s)", process.ended(), process.log_file
+                        "%s; starting it again (log: %s)", process.failed(), process.log_file
                     )
                     process.restart()
 

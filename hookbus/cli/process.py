@@ -38,6 +38,7 @@ class Process:
         self._log_size = 0
         self._started = 0.0
         self._delay = 0.0
+        self._said = ""  # why it failed the last time
         self._child = self._spawn()
 
     @property
@@ -64,6 +65,14 @@ class Process:
             f"was killed by signal {-code}" if code and code < 0 else f"ended with exit code {code}"
         )
         return f"{self.name} {how}"
+
+    def failed(self) -> str:
+        """Say how it ended and, once as long as that stays the same, its last words."""
+        code, words = self._child.returncode, self.log_tail().strip().rpartition("\n")[2]
+        if not code or code < 0 or words == self._said:  # a signal gives it no time to say why
+            return self.ended()
+        self._said = words
+        return f"{self.ended()}: {words.removeprefix('hookbus: ')}"
 
     def check(self) -> None:
         """Raise :class:`NotReady`, with the end of its log, if it ended."""

@@ -267,3 +267,22 @@ def test_a_plugin_that_the_settings_make_impossible_is_said_at_once(tmp_path: Pa
     assert "hookbus: plugin 'redact-secrets' is not asked: " in told
     assert "expected nothing on a mutate hook, got 5" in told
     assert "redact-secrets is not asked:" in listed
+
+
+def test_settings_that_break_while_it_runs_are_told_once_by_up(tmp_path: Path) -> None:
+    settings = tmp_path / "hookbus.toml"
+    settings.write_text("")
+
+    with up(tmp_path, "--no-bundled", "--settings", str(settings)) as bus:
+        settings.write_text("nonsense = 1\n")
+        os.kill(children(bus.process.pid)["registry"], signal.SIGKILL)
+        told = eventually(lambda: _lines(bus.process.errors, "exit code 2", at_least=2))
+
+    assert "nonsense" in told[0]
+    assert str(settings) in told[0]
+    assert "nonsense" not in told[1]
+
+
+def _lines(file: Path, holding: str, *, at_least: int) -> list[str] | None:
+    found = [line for line in file.read_text().splitlines() if holding in line]
+    return found if len(found) >= at_least else None
