@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from hookbus.emitter import Emitter
 from hookbus.errors import HookbusError
+from hookbus.models import Decision
 from tests.integration.commands import (
     HOOKBUS,
     Bus,
@@ -267,6 +270,25 @@ def test_a_plugin_that_the_settings_make_impossible_is_said_at_once(tmp_path: Pa
     assert "hookbus: plugin 'redact-secrets' is not asked: " in told
     assert "expected nothing on a mutate hook, got 5" in told
     assert "redact-secrets is not asked:" in listed
+
+
+def test_the_reference_plugins_answer_64_events_at_once(tmp_path: Path) -> None:
+    async def emit_all(url: str) -> list[Decision]:
+        data = {"name": "shell", "args": {"command": "ls"}}
+        async with Emitter.connect(url, source="/test", timeout=20.0) as emitter:
+            return await asyncio.gather(*(emitter.emit("tool_invoked", data) for _ in range(64)))
+
+    settings = tmp_path / "hookbus.toml"
+    patient = "[plugins.{}.hooks.tool-invoked]\ntimeout_ms = 10_000\n"
+    settings.write_text(patient.format("guard-tools") + patient.format("redact-secrets"))
+    with up(tmp_path, "--settings", str(settings)) as bus:
+        decisions = asyncio.run(emit_all(bus.url))
+
+    assert {(d.outcome, d.reason) for d in decisions} == {("continue", None)}
+    assert {record.plugin for d in decisions for record in d.records} == {
+        "redact-secrets",
+        "guard-tools",
+    }
 
 
 def test_settings_that_break_while_it_runs_are_told_once_by_up(tmp_path: Path) -> None:

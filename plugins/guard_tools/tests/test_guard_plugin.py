@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tomllib
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -43,7 +44,7 @@ def call(command: str) -> HookEvent[ToolInvoked]:
 
 
 def test_a_dangerous_call_is_blocked_and_its_message_quotes_nothing() -> None:
-    verdict = load().guard(call("rm -rf /"))
+    verdict = asyncio.run(load().guard(call("rm -rf /")))
 
     assert verdict == Block(
         "args.command: remove_all: rm -r /",
@@ -53,7 +54,7 @@ def test_a_dangerous_call_is_blocked_and_its_message_quotes_nothing() -> None:
 
 
 def test_a_benign_call_passes() -> None:
-    assert load().guard(call("ls")) is None
+    assert asyncio.run(load().guard(call("ls"))) is None
 
 
 def test_every_code_has_a_message() -> None:
@@ -68,5 +69,5 @@ def test_a_wrong_configuration_keeps_the_last_good_one(caplog: pytest.LogCapture
 
     module.plugin.configure({"deny_commands": "nothing"})
 
-    assert module.guard(call("make all")) is not None
+    assert asyncio.run(module.guard(call("make all"))) is not None
     assert [record.levelname for record in caplog.records] == ["WARNING"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tomllib
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -43,7 +44,7 @@ def message(text: str) -> HookEvent[MessageReceived]:
 
 
 def test_a_message_with_a_secret_is_changed_and_the_kinds_are_recorded() -> None:
-    verdict = load().redact_message(message("a@example.com, b@example.com"))
+    verdict = asyncio.run(load().redact_message(message("a@example.com, b@example.com")))
 
     assert verdict == Intercept(
         patch=[{"op": "replace", "path": "/text", "value": "[redacted:email], [redacted:email]"}],
@@ -52,14 +53,14 @@ def test_a_message_with_a_secret_is_changed_and_the_kinds_are_recorded() -> None
 
 
 def test_a_message_without_a_secret_is_left_alone() -> None:
-    assert load().redact_message(message("hello")) is None
+    assert asyncio.run(load().redact_message(message("hello"))) is None
 
 
 def test_the_arguments_of_a_tool_are_changed_where_they_stand() -> None:
     data = ToolInvoked(name="mail", args={"to": ["a@example.com"]})
     event = HookEvent(id="1", source="/test", type="tool_invoked", data=data)
 
-    verdict = load().redact_arguments(event)
+    verdict = asyncio.run(load().redact_arguments(event))
 
     assert verdict.patch == [{"op": "replace", "path": "/args/to/0", "value": "[redacted:email]"}]
 
@@ -70,7 +71,7 @@ def test_a_wrong_configuration_keeps_the_last_good_one(caplog: pytest.LogCapture
 
     module.plugin.configure({"kinds": "email"})
 
-    assert module.redact_message(message("a@example.com")) is None
+    assert asyncio.run(module.redact_message(message("a@example.com"))) is None
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
@@ -79,4 +80,4 @@ def test_without_a_good_configuration_every_kind_is_redacted() -> None:
 
     module.plugin.configure({"kinds": ["everything"]})
 
-    assert module.redact_message(message("a@example.com")) is not None
+    assert asyncio.run(module.redact_message(message("a@example.com"))) is not None
