@@ -11,17 +11,18 @@ import msgspec
 import typer
 from rich.console import Console
 
+from hookbus.attributes import check_timeout
 from hookbus.cli.broker_url import broker_url
 from hookbus.cli.errors import BLOCKED_BY_VERDICT, BLOCKED_OTHERWISE, DONE, UsageError
 from hookbus.cli.operating import print_json
 from hookbus.cli.render import render_decision
 from hookbus.config.connection import connection_from
 from hookbus.emitter import Emitter
+from hookbus.errors import InvalidOption
 from hookbus.loop import run
 from hookbus.models import Decision
 
 DEFAULT_SOURCE: Final = "/cli"
-MAX_TIMEOUT: Final = 24 * 3_600.0  # seconds; the bus cuts it to its own max_timeout_ms
 
 
 def register(app: typer.Typer) -> None:
@@ -53,10 +54,10 @@ def emit(
     cause, 5 nothing could be decided.
     """
     logging.basicConfig(level=logging.ERROR, format="hookbus: %(message)s", stream=sys.stderr)
-    if timeout is not None and not 0 < timeout <= MAX_TIMEOUT:  # nan is in no range
-        raise UsageError(
-            f"--timeout: expected seconds above 0, at most {MAX_TIMEOUT:g}, got {timeout:g}"
-        )
+    try:
+        check_timeout(timeout, "--timeout")
+    except InvalidOption as e:
+        raise UsageError(str(e)) from e
     payload = _payload(data)
     source = _text("--source", source)
     given = {"subject": subject, "id": id}

@@ -54,14 +54,16 @@ def timings(decision: Decision) -> Text:
     """Return the milliseconds of each plugin: ``redact-secrets 0.8 · guard-tools 0.6 ms``."""
     if not decision.records:
         return Text("no plugin was asked", style=QUIET)
-    line = Text(" · ", style=QUIET).join(map(_timing, decision.records))
-    return line.append(" ms", style=QUIET)
+    last = next((record for record in reversed(decision.records) if record.attempt), None)
+    return Text(" · ", style=QUIET).join(
+        _timing(record, " ms" if record is last else "") for record in decision.records
+    )
 
 
-def _timing(record: PluginRecord) -> Text:
+def _timing(record: PluginRecord, unit: str) -> Text:
     took = "not asked" if record.attempt == 0 else f"{record.ms:.1f}"
     line = Text.assemble((f"{shorten(record.plugin, _MAX_NAME)} ", QUIET))
-    return line.append(took, style="red" if record.failure else "")
+    return line.append(took, style="red" if record.failure else "").append(unit, style=QUIET)
 
 
 def decision_lines(

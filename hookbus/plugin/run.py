@@ -11,7 +11,7 @@ import sys
 from typing import Final
 
 from hookbus.config.connection import Connection, connection_from, tls_context
-from hookbus.errors import ConnectFailed, HookbusError
+from hookbus.errors import ConnectFailed, HookbusError, Problem
 from hookbus.loop import run as run_loop
 from hookbus.plugin.declare import Plugin
 from hookbus.plugin.serve import AnnounceAnswer, PluginServer
@@ -111,5 +111,6 @@ def _report(plugin: Plugin, answer: AnnounceAnswer) -> None:
             answer.generation,
         )
         return
-    problems = "; ".join(f"{p.get('at', '')}: {p.get('message', '')}" for p in answer.problems)
+    found = (Problem(p.get("at", ""), p.get("message", "")) for p in answer.problems)
+    problems = "; ".join(map(str, found))
     log.warning("%s %s is %s: %s", plugin.name, plugin.version, answer.state, problems or hooks)

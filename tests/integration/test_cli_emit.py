@@ -122,7 +122,10 @@ def test_data_is_read_from_stdin(bus: Bus) -> None:
         (("Bad-Type", "--data", "{}"), "'/type'"),
         (("message_received", "--data", "{text}"), "--data: expected JSON"),
         (("message_received", "--data", "@/no/such"), "'/no/such': cannot be read"),
-        (("message_received", "--data", "{}", "--timeout", "0"), "--timeout: expected seconds"),
+        (
+            ("message_received", "--data", "{}", "--timeout", "0"),
+            "--timeout: expected 0.01 … 86400",
+        ),
     ],
 )
 def test_what_is_wrong_with_an_event_is_one_line_and_exit_code_2(

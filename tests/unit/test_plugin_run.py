@@ -10,6 +10,7 @@ import pytest
 
 from hookbus import HookEvent, Plugin
 from hookbus.plugin import run
+from hookbus.plugin.serve import AnnounceAnswer
 
 
 def declared() -> Plugin:
@@ -55,3 +56,16 @@ def test_a_variable_that_is_wrong_ends_it_with_one_line(
 
     with pytest.raises(SystemExit, match=r"plugin 'a' cannot be served: HOOKBUS_.* expected"):
         declared().run()
+
+
+@pytest.mark.parametrize(
+    ("at", "told"), [("", "not named"), ("hooks[0].phase", "hooks[0].phase: not named")]
+)
+def test_why_it_is_pending_is_told_with_the_place_if_there_is_one(
+    caplog: pytest.LogCaptureFixture, at: str, told: str
+) -> None:
+    answer = AnnounceAnswer(1, "pending", problems=[{"at": at, "message": "not named"}])
+
+    run._report(declared(), answer)
+
+    assert caplog.messages == [f"a 1.0.0 is pending: {told}"]

@@ -137,9 +137,13 @@ def test_other_blocks_warnings_and_open_failures_are_shown():
 
 
 def test_a_plugin_that_was_never_called_has_no_milliseconds():
-    shown = decision(records=(record(attempt=0, failure="timeout"),))
+    absent = record("guard-tools", attempt=0, failure="timeout")
 
-    assert "redact-secrets not asked" in printed(render_decision(shown, MESSAGE))
+    alone = printed(render_decision(decision(records=(absent,)), MESSAGE)).splitlines()[0]
+    after = printed(render_decision(decision(records=(record(), absent)), MESSAGE)).splitlines()[0]
+
+    assert alone.endswith("  guard-tools not asked")
+    assert after.endswith(" redact-secrets 0.8 ms · guard-tools not asked")
 
 
 def test_a_label_is_shown_where_there_is_room():
