@@ -52,9 +52,10 @@ def judge(body: bytes, headers: Mapping[str, str] | None, asked: Asked) -> Meani
     """Say what a reply means."""
     if asked.speaker != asked.plugin:
         return DROPPED
-    if headers and "Status" in headers:
-        return FAILURE if headers["Status"] == "503" and not body else DROPPED
-    if headers and not headers.keys().isdisjoint(("Nats-Service-Error", "Nats-Service-Error-Code")):
+    given = {name.lower(): value for name, value in (headers or {}).items()}
+    if "status" in given:
+        return FAILURE if given["status"] == "503" and not body else DROPPED
+    if not given.keys().isdisjoint(("nats-service-error", "nats-service-error-code")):
         return FAILURE
     if not body or len(body) > MAX_REPLY:
         return FAILURE
