@@ -125,13 +125,13 @@ def failure(failure_class: FailureClass, reason: str) -> Answer:
 
 
 def _failed_by_header(body: bytes, headers: Mapping[str, str]) -> Answer | Dropped | None:
-    headers = {name.lower(): value for name, value in headers.items()}
-    status = headers.get(STATUS_HEADER.lower())
+    status = headers.get(STATUS_HEADER)
     if status is not None:
         if status == "503" and not body:
             return failure("no_responders", "no replica is subscribed")
         return Dropped("status_reply")
-    told = [headers.get(name.lower()) for name in (ERROR_HEADER, ERROR_CODE_HEADER)]
+    given = {name.lower(): value for name, value in headers.items()}  # by hand in any case
+    told = [given.get(name.lower()) for name in (ERROR_HEADER, ERROR_CODE_HEADER)]
     if told != [None, None]:
         return failure("service_error", told[0] or told[1] or "no description")
     return None

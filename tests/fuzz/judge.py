@@ -52,10 +52,10 @@ def judge(body: bytes, headers: Mapping[str, str] | None, asked: Asked) -> Meani
     """Say what a reply means."""
     if asked.speaker != asked.plugin:
         return DROPPED
-    given = {name.lower(): value for name, value in (headers or {}).items()}
-    if "status" in given:
-        return FAILURE if given["status"] == "503" and not body else DROPPED
-    if not given.keys().isdisjoint(("nats-service-error", "nats-service-error-code")):
+    if headers and "Status" in headers:
+        return FAILURE if headers["Status"] == "503" and not body else DROPPED
+    given = {name.lower() for name in headers or ()}
+    if not given.isdisjoint(("nats-service-error", "nats-service-error-code")):
         return FAILURE
     if not body or len(body) > MAX_REPLY:
         return FAILURE
