@@ -187,7 +187,7 @@ class Emitter:
         event = self._event(type, data, attributes, timeout, dry_run=dry_run)
         timeout = self._timeout if timeout is None else timeout
         if timeout is not None:
-            event.setdefault("hbtimeoutms", whole_milliseconds(timeout))
+            event = {"hbtimeoutms": whole_milliseconds(timeout), **event}
         try:
             reply = await self._request(
                 subjects.emit(self._principal, type), _encoded(event), _wait(timeout)

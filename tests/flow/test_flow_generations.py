@@ -167,15 +167,36 @@ async def test_stats_tell_how_long_decisions_and_answers_took(bus: Bus) -> None:
     assert sum(a["counts"][: least + 1]) == 0
 
 
-async def test_a_mode_ends_in_time_though_no_registry_runs_any_more(bus: Bus) -> None:
-    await bus.start(Scripted("g", says("block", reason="no")))
-    await bus.control("mode", plugin="g", mode="shadow", for_s=1)
-    await bus.served()
-    lenient = await bus.emit()
-
+async def test_a_mode_ends_in_time_though_no_registry_runs_any_more(memory_bus: Bus) -> None:
+    bus = memory_bus
+    await bus.start(Scripted("a", says("block", reason="no")), Scripted("b"))
+    await bus.control("mode", plugin="a", mode="shadow", for_s=1)
+    await bus.control("mode", plugin="b", mode="off", for_s=3)
+    generation = await bus.served()
     bus.registry.stop()  # its timer, as of a process that was killed
-    await asyncio.sleep(1 + LAPSE_GRACE + 0.2)
-    strict = await bus.emit()
 
-    assert (lenient.outcome, strict.outcome) == ("continue", "block")
-    assert strict.generation == lenient.generation
+    modes = []
+    for _ in range(3):
+        await asyncio.sleep(1.5)
+        decision = await bus.emit()
+        modes.append([(record.plugin, record.mode) for record in decision.records])
+        assert decision.generation == generation
+
+    assert modes == [[], [("a", "enforce")], [("a", "enforce"), ("b", "enforce")]]
+
+
+async def test_the_end_of_a_mode_that_was_changed_meanwhile_changes_nothing(
+    memory_bus: Bus,
+) -> None:
+    bus = memory_bus
+    await bus.start(Scripted("a", says("block", reason="no")))
+    await bus.control("mode", plugin="a", mode="shadow", for_s=1)
+    await bus.served()
+    await bus.control("mode", plugin="a", mode="warn")
+    generation = await bus.served()
+    bus.registry.stop()
+
+    await asyncio.sleep(1 + LAPSE_GRACE + 0.5)
+    decision = await bus.emit()
+
+    assert (decision.generation, decision.warnings) == (generation, ("a: no",))
