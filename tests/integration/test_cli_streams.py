@@ -49,8 +49,13 @@ def in_shell(line: str, **environ: str) -> subprocess.CompletedProcess[bytes]:
     )
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
-@pytest.mark.parametrize(("code", "words"), COMMANDS)
+@pytest.mark.parametrize(
+    ("code", "words", "closed"),
+    [
+        *((code, words, ">&- 2>&- <&-") for code, words in COMMANDS),
+        *((*COMMANDS[-1], closed) for closed in (">&-", "2>&-", "<&-")),
+    ],
+)
 def test_a_closed_stream_changes_nothing_but_what_is_written_to_it(
     code: int, words: str, closed: str
 ) -> None:
@@ -71,7 +76,7 @@ def test_output_that_cannot_be_written_is_said_and_is_no_success() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-@pytest.mark.parametrize(("code", "words"), COMMANDS)
+@pytest.mark.parametrize(("code", "words"), COMMANDS[-2:])
 def test_an_error_that_cannot_be_written_still_has_its_exit_code(code: int, words: str) -> None:
     assert in_shell(f"{words} 2> /dev/full").returncode == code
 
@@ -82,7 +87,7 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     assert done.stderr == b""
 
 
-@pytest.mark.parametrize("module", ["typer", "nats", "pydantic", "hookbus.cli.app", "hookbus.loop"])
+@pytest.mark.parametrize("module", ["typer", "hookbus.cli.app"])
 def test_ctrl_c_during_an_import_leaves_no_traceback(module: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", INTERRUPTED, module],
@@ -95,7 +100,7 @@ def test_ctrl_c_during_an_import_leaves_no_traceback(module: str) -> None:
     assert (done.returncode, done.stderr) == (130, b"")
 
 
-@pytest.mark.parametrize("columns", ["0", "", "wide", "-3"])
+@pytest.mark.parametrize("columns", ["0", "wide"])
 def test_a_terminal_without_a_width_is_written_to_all_the_same(columns: str) -> None:
     done = subprocess.run(
         [*HOOKBUS, "plugins", "--help"],
@@ -108,16 +113,18 @@ def test_a_terminal_without_a_width_is_written_to_all_the_same(columns: str) -> 
     assert b"List the plugins" in done.stdout
 
 
-@pytest.mark.parametrize("encoding", [{"LC_ALL": "C"}, {"PYTHONIOENCODING": "ascii:strict"}])
-@pytest.mark.parametrize("name", ["✓ é.toml", "\udcff.toml"])
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [("✓ é.toml", {"LC_ALL": "C"}), ("\udcff.toml", {"PYTHONIOENCODING": "ascii:strict"})],
+)
 def test_names_that_the_terminal_cannot_write_are_written_as_well_as_it_can(
-    tmp_path: Path, encoding: dict[str, str], name: str
+    tmp_path: Path, name: str, encoding: dict[str, str]
 ) -> None:
     good, bad = tmp_path / name, tmp_path / f"bad {name}"
     good.write_text("")
     bad.write_text("tîmeout = 1", encoding="utf-8")
 
-    for words, code in (((str(good),), 0), ((str(good), "--json"), 0), ((str(bad),), 2)):
+    for words, code in (((str(good), "--json"), 0), ((str(bad),), 2)):
         done = subprocess.run(
             [*HOOKBUS, "settings", "check", *words],
             env=clean_environment(**encoding),
@@ -129,16 +136,17 @@ def test_names_that_the_terminal_cannot_write_are_written_as_well_as_it_can(
         assert b"Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("timeout", ["nan", "inf", "-inf", "0", "-1", "1e300"])
+@pytest.mark.parametrize("timeout", ["nan", "0", "1e300"])
 def test_emit_refuses_a_timeout_that_is_none(timeout: str) -> None:
     done = hookbus("emit", "tool_invoked", "--data", "{}", f"--timeout={timeout}", url=NOBODY)
 
     assert done.returncode == 2
-    assert done.stderr.startswith("hookbus: --timeout: expected seconds above 0, at most 86400")
+    assert done.stderr.startswith("hookbus: --timeout: expected 0.01 … 86400 seconds, got ")
 
 
-@pytest.mark.parametrize("option", ["--source", "--id", "--subject"])
-@pytest.mark.parametrize("value", ["", "\udcff"])
+@pytest.mark.parametrize(
+    ("option", "value"), [("--source", ""), ("--id", "\udcff"), ("--subject", "")]
+)
 def test_emit_refuses_a_text_that_is_empty_or_not_utf8(option: str, value: str) -> None:
     done = hookbus("emit", "tool_invoked", "--data", "{}", option, value, url=NOBODY)
 
@@ -146,9 +154,7 @@ def test_emit_refuses_a_text_that_is_empty_or_not_utf8(option: str, value: str) 
     assert done.stderr.startswith(f"hookbus: {option}: expected ")
 
 
-@pytest.mark.parametrize(
-    "url", ["nats://127.0.0.1:99999", "nats://h:x", "nats://[::1", "http://h", "nats://", "\udcff"]
-)
+@pytest.mark.parametrize("url", ["nats://127.0.0.1:99999", "http://h", "\udcff"])
 def test_a_url_that_can_be_no_brokers_is_wrong_use(url: str) -> None:
     for words in (("plugins",), ("emit", "tool_invoked", "--data", "{}")):
         done = hookbus(*words, "--url", url)
