@@ -1,9 +1,13 @@
-"""``python -m tests.conformance``: the cases, in memory and on a real server, side by side."""
+"""``python -m tests.conformance``: the cases, in memory and on a real server, side by side.
+
+A whole run ends with the rules' mutants, and which case killed each.
+"""
 
 from __future__ import annotations
 
 import argparse
 import logging
+import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -15,6 +19,7 @@ from tests.conformance.table import Case, load_cases
 
 OFFICIAL = 97  # cases of semantics.md, section 3
 WIDTH = 66  # characters of a case's text in the list
+MUTANTS = (sys.executable, "-m", "tests.mutants", "--rules", "--verbose", "--jobs=2")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for case in cases:
         _print_case(case, stages)
     failed = _print_counts(cases, stages)
+    if not (asked.only or asked.memory or asked.server):
+        print("\nmutants, one or more for each rule:", flush=True)
+        failed += subprocess.run(MUTANTS, check=False).returncode
     return 1 if failed else 0
 
 
