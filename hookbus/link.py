@@ -76,6 +76,7 @@ class Link:
             if self._tried.is_set():
                 log.warning("the broker is reached now")
         except Exception as e:  # the options are wrong: no other attempt makes it better
+            log.error("the connection cannot be made: %s: %s", type(e).__name__, e)
             self._failed = e
         finally:
             self._tried.set()

@@ -61,29 +61,13 @@ class SyncEmitter:
         _made.add(self)
 
     @classmethod
-    def connect(
-        cls,
-        url: str = DEFAULT_URL,
-        *,
-        source: str,
-        principal: str = subjects.ANONYMOUS,
-        on_unavailable: OnUnavailable = "raise",
-        timeout: float | None = DEFAULT_TIMEOUT,
-        **connection: Any,
-    ) -> Self:
+    def connect(cls, url: str = DEFAULT_URL, *, source: str, **options: Any) -> Self:
         """Make one as :meth:`Emitter.connect` does, for ``with`` or to keep.
 
         >>> with SyncEmitter.connect("nats://127.0.0.1:4222", source="/shop") as bus:
         ...     bus.emit("message_received", {"text": "hi"}).raise_for_block()
         """
-        return cls(
-            url,
-            source=source,
-            principal=principal,
-            on_unavailable=on_unavailable,
-            timeout=timeout,
-            **connection,
-        )
+        return cls(url, source=source, **options)
 
     def emit(
         self, type: str, data: Any, *, timeout: float | None = None, **kwargs: Any
