@@ -10,14 +10,14 @@ import msgspec
 
 from hookbus import presence, subjects
 from hookbus.config.flatten import flatten
-from hookbus.config.settings import Settings
-from hookbus.errors import ControlError, HookbusError, NoResponders, Problem
+from hookbus.control_views import difference, plain, plugin_view
+from hookbus.errors import ControlError, HookbusError, NoResponders
+from hookbus.history import history_view
 from hookbus.manifest.fields import LARGEST_INTEGER
 from hookbus.manifest.problems import shown
 from hookbus.models import Mode
-from hookbus.plugin_config import plugin_config, tell_config
-from hookbus.registry import Made, Registry
-from hookbus.snapshot import Binding
+from hookbus.registry import Registry
+from hookbus.settings_changes import SettingsChange, tell_changed_configs
 from hookbus.transport import Transport
 from hookbus.wire.decision import ErrorBody, encode_answer, encode_error
 from hookbus.wire.limits import NOT_JSON
@@ -27,6 +27,7 @@ WINDOW: Final = 0.1  # seconds to collect answers
 REQUEST_TIMEOUT: Final = 5.0  # seconds, beside what the request itself may wait
 DEFAULT_WAIT_MS: Final = 5_000
 MAX_WAIT_MS: Final = 60_000  # nobody's question goes round for ever
+DEFAULT_HISTORY: Final = 10  # generations
 MAX_OVERRIDE_S: Final = 10 * 365 * 24 * 3_600
 
 
@@ -42,7 +43,9 @@ class Control:
             "approve": self._approve,
             "mode": self._mode,
             "apply": self._apply,
+            "rollback": self._rollback,
             "settings": self._show_settings,
+            "history": self._history,
             "wait_generation": self._wait_generation,
         }
 
@@ -69,14 +72,14 @@ class Control:
             return encode_error(ErrorBody("failed", str(e)))
 
     async def _list(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
-        made = await self._registry.start()
+        made = await self._registry.settings.refresh()
         state = made.state
         refused = self._registry.refused
         known = {*state.announced, *(b.plugin for b in made.bound.document.bindings)}
         names = sorted({*known, *refused})
         present = await asyncio.gather(*(self._replicas(name) for name in names))
         plugins = [
-            _plugin(name, made, replicas, refused.get(name, ()))
+            plugin_view(name, made, replicas, refused.get(name, ()))
             for name, replicas in zip(names, present, strict=True)
             if replicas or name in known
         ]
@@ -94,11 +97,11 @@ class Control:
         ]
 
     async def _remove(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
-        made = await self._registry.remove(_name(request), by=principal)
+        made = await self._registry.remove(_name(request), principal, _seconds(request))
         return {"generation": made.generation}
 
     async def _approve(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
-        made = await self._registry.approve(_name(request))
+        made = await self._registry.approve(_name(request), principal, _seconds(request))
         return {"generation": made.generation}
 
     async def _mode(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
@@ -110,11 +113,7 @@ class Control:
             expected = ", ".join(get_args(Mode))
             raise _invalid("/mode", f"expected one of {expected} or null, got {shown(mode)}")
         hook = _name(request, "hook") if request.get("hook") is not None else None
-        seconds = None
-        if request.get("for_s") is not None:
-            seconds = _integer(request, "for_s", 1, MAX_OVERRIDE_S)
-            if seconds == 0:
-                raise _invalid("/for_s", "expected an integer from 1, got 0; null has no end")
+        seconds = _seconds(request)
         made = await self._registry.set_mode(plugin, hook, mode, seconds, by=principal)
         return {"generation": made.generation}
 
@@ -123,24 +122,41 @@ class Control:
         if not isinstance(tree, dict):
             raise _invalid("/settings", f"expected an object, got {type(tree).__name__}")
         is_trial = request.get("dry_run") is True
-        before, after, made = await self._registry.apply(tree, principal, is_trial=is_trial)
-        for plugin in {*before.settings.plugins, *after.settings.plugins} if made else ():
-            config = plugin_config(after.settings, plugin)
-            if config != plugin_config(before.settings, plugin):
-                await tell_config(self._transport, plugin, config)
+        change = await self._registry.settings.apply(tree, principal, is_trial=is_trial)
+        return await self._changed(change)
+
+    async def _rollback(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
+        generation = _integer(request, "generation", 0)
+        return await self._changed(await self._registry.settings.rollback(generation, principal))
+
+    async def _changed(self, change: SettingsChange) -> dict[str, Any]:
+        await tell_changed_configs(self._transport, change)
         return {
-            "difference": _difference(before.settings, after.settings),
-            "generation": made.generation if made else None,
+            "difference": difference(change.before.settings, change.after.settings),
+            "generation": change.made.generation if change.made else None,
+            "overrides": msgspec.to_builtins(change.after.overrides),
         }
 
     async def _show_settings(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
-        made = await self._registry.start()
+        made = await self._registry.settings.refresh()
         rows = [
-            {"key": row.key, "value": _plain(row.value), "origin": row.origin}
+            {"key": row.key, "value": plain(row.value), "origin": row.origin}
             for row in flatten(made.state.settings)
         ]
-        overrides = msgspec.to_builtins(made.state.overrides)
-        return {"generation": made.generation, "settings": rows, "overrides": overrides}
+        return {
+            "generation": made.generation,
+            "settings": rows,
+            "overrides": msgspec.to_builtins(made.state.overrides),
+            "owner": made.state.owner,
+            "applied": made.state.applied is not None,
+        }
+
+    async def _history(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
+        """Tell who made the last generations, when, and what each changed; the newest first."""
+        wanted = _integer(request, "n", DEFAULT_HISTORY)
+        kept = await self._registry.configuration.generations()
+        newest = kept[-1].number if kept else 0
+        return {"generation": newest, "history": history_view(kept, wanted)}
 
     async def _wait_generation(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
         """Return when every dispatcher that answers serves at least that generation (L03)."""
@@ -193,47 +209,6 @@ async def request(
     return answer
 
 
-def _plugin(
-    name: str, made: Made, replicas: list[dict[str, Any]], refused: tuple[Problem, ...]
-) -> dict[str, Any]:
-    bound, state = made.bound, made.state
-    bindings = [b for b in bound.document.bindings if b.plugin == name]
-    announcement = state.announced.get(name)
-    wrong = refused or bound.problems.get(name, ())
-    problem = bound.pending.get(name) or "; ".join(map(str, wrong))
-    return {
-        "plugin": name,
-        "version": announcement.version if announcement else None,
-        "state": "bound" if bindings else "refused" if refused else "pending",
-        "problem": problem or None,
-        "hooks": [_hook(b, bound.origins.get((name, b.hook), {})) for b in bindings],
-        "replicas": replicas,
-    }
-
-
-def _hook(binding: Binding, origins: dict[str, str]) -> dict[str, Any]:
-    """Show a binding; what *origins* does not name is the default."""
-    hook: dict[str, Any] = msgspec.to_builtins(binding)
-    for member in ("plugin", "mode_until", "mode_then"):  # an override's end is in the origin
-        del hook[member]
-    return {"name": hook.pop("hook"), **hook, "origins": origins}
-
-
-def _difference(before: Settings, after: Settings) -> list[dict[str, Any]]:
-    """What other settings change, as ``{key, before, after}``; None is not said."""
-    old = {row.key: row.value for row in flatten(before)}
-    new = {row.key: row.value for row in flatten(after)}
-    return [
-        {"key": key, "before": _plain(old.get(key)), "after": _plain(new.get(key))}
-        for key in sorted({*old, *new})
-        if old.get(key) != new.get(key)
-    ]
-
-
-def _plain(value: Any) -> Any:
-    return msgspec.to_builtins(value, enc_hook=str)
-
-
 def _request(body: bytes) -> dict[str, Any]:
     try:
         request = msgspec.json.decode(body)
@@ -249,6 +224,16 @@ def _name(request: dict[str, Any], member: str = "plugin") -> str:
     if not isinstance(name, str) or not subjects.is_name(name):
         raise _invalid(f"/{member}", f"expected a {member}'s name, got {shown(name)}")
     return name
+
+
+def _seconds(request: dict[str, Any]) -> int | None:
+    """How long an override lasts; None has no end."""
+    if request.get("for_s") is None:
+        return None
+    seconds = _integer(request, "for_s", 1, MAX_OVERRIDE_S)
+    if seconds == 0:
+        raise _invalid("/for_s", "expected an integer from 1, got 0; null has no end")
+    return seconds
 
 
 def _generation(answer: dict[str, Any]) -> int | None:

@@ -26,6 +26,7 @@ T = TypeVar("T")
 #: Bytes that the headers of a conditional write take of the broker's max_payload.
 WRITE_HEADER_BYTES: Final = 128
 _DELETION_HEADERS: Final = frozenset({"KV-Operation", "Nats-Marker-Reason"})
+_WRONG_LAST_SEQUENCE: Final = 10071  # the API's err_code
 _KEY: Final = re.compile(r"[-/_=a-zA-Z0-9]+(\.[-/_=a-zA-Z0-9]+)*")
 
 HEARTBEAT: Final = 5.0  # seconds; two missed ones, and a watch starts anew
@@ -53,6 +54,9 @@ class KeyValue(Protocol):
     async def get(self, key: str) -> Entry | None:
         """Return the newest version, or None when there is none or it was deleted."""
 
+    async def history(self, key: str) -> list[Entry]:
+        """Return the versions that are still kept, the oldest first; deletions are left out."""
+
     async def keys(self) -> list[str]: ...
 
     async def put(self, key: str, value: bytes) -> int:
@@ -65,7 +69,12 @@ class KeyValue(Protocol):
             KeyConflict: Another writer was first.
         """
 
-    async def delete(self, key: str) -> None: ...
+    async def delete(self, key: str, revision: int = 0) -> None:
+        """Delete the key; with *revision* only if that is the newest one.
+
+        Raises:
+            KeyConflict: Another writer was first.
+        """
 
     async def watch(self, key: str, callback: Callable[[Entry], None]) -> Watch:
         """Call *callback* with the newest version now, if there is one, and with each later one.
@@ -143,6 +152,28 @@ class NatsKeyValue:
             return None
         return Entry(found.data or b"", found.seq or 0)
 
+    async def history(self, key: str) -> list[Entry]:
+        check_key(self._name, key)
+        return await self._call(self._history(key))
+
+    async def _history(self, key: str) -> list[Entry]:
+        # without a consumer: nats-py's own history makes one, and waits for it to fall silent
+        found: list[Entry] = []
+        revision = 0
+        while True:
+            try:
+                message = await self._jetstream.get_msg(
+                    f"KV_{self._name}",
+                    seq=revision + 1,
+                    subject=f"$KV.{self._name}.{key}",
+                    next=True,
+                )
+            except nats.js.errors.NotFoundError:
+                return found
+            revision = message.seq or 0
+            if not _is_deletion(message.headers):
+                found.append(Entry(message.data or b"", revision))
+
     async def keys(self) -> list[str]:
         return await self._call(self._keys())
 
@@ -171,9 +202,17 @@ class NatsKeyValue:
         except nats.js.errors.KeyWrongLastSequenceError as error:
             raise key_conflict(self._name, key, revision) from error
 
-    async def delete(self, key: str) -> None:
+    async def delete(self, key: str, revision: int = 0) -> None:
         check_key(self._name, key)
-        await self._call(self._bucket.delete(key))
+        await self._call(self._delete(key, revision))
+
+    async def _delete(self, key: str, revision: int) -> None:
+        try:
+            await self._bucket.delete(key, last=revision or None)
+        except nats.js.errors.APIError as error:
+            if error.err_code != _WRONG_LAST_SEQUENCE:
+                raise
+            raise key_conflict(self._name, key, revision) from error
 
     async def watch(self, key: str, callback: Callable[[Entry], None]) -> NatsWatch:
         check_key(self._name, key)
@@ -313,11 +352,16 @@ async def _find(transport: NatsTransport, bucket: str) -> Bucket:
 
 
 async def _find_or_create(transport: NatsTransport, bucket: str, history: int) -> Bucket:
+    jetstream = transport.jetstream
     try:
-        return await _find(transport, bucket)
+        found = await _find(transport, bucket)
     except nats.js.errors.BucketNotFoundError:
         config = KeyValueConfig(bucket=bucket, history=history, direct=False)
-        return await transport.jetstream.create_key_value(config)
+        return await jetstream.create_key_value(config)
+    stream = (await jetstream.stream_info(f"KV_{bucket}")).config
+    if (stream.max_msgs_per_subject or 0) < history:  # an earlier version of the bus made it
+        await jetstream.update_stream(stream.evolve(max_msgs_per_subject=history))
+    return found
 
 
 def _is_deletion(headers: Mapping[str, str] | None) -> bool:

@@ -22,10 +22,19 @@ from hookbus.subjects import has_wildcard
 
 
 class Removal(msgspec.Struct, frozen=True):
-    """An operator took a plugin out; *at* is a time for people to read."""
+    """An operator took a plugin out; *at* is a time for people to read, *until* as below."""
 
     by: str
     at: str
+    until: float | None = None
+
+
+class Approval(msgspec.Struct, frozen=True):
+    """An operator let a plugin in that the settings of production do not name."""
+
+    by: str
+    at: str
+    until: float | None = None
 
 
 class ModeOverride(msgspec.Struct, frozen=True):
@@ -46,6 +55,7 @@ class Overrides(msgspec.Struct, frozen=True):
 
     removed: dict[str, Removal] = {}
     modes: dict[str, ModeOverride] = {}
+    approved: dict[str, Approval] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +91,7 @@ class _Hook:
     name: str
     said: dict[str, Any]
     origins: dict[str, str]
-    is_named: bool
+    origin: str
     mode_until: float | None = None
     mode_then: Any = "enforce"
 
@@ -93,8 +103,25 @@ def mode_key(plugin: str, hook: str | None) -> str:
 
 def in_force(overrides: Overrides, now: float) -> Overrides:
     """Leave out what is over; *now* is in seconds since the epoch."""
-    modes = {k: m for k, m in overrides.modes.items() if m.until is None or m.until > now}
-    return msgspec.structs.replace(overrides, modes=modes)
+    return Overrides(
+        removed={k: r for k, r in overrides.removed.items() if _lasts(r, now)},
+        modes={k: m for k, m in overrides.modes.items() if _lasts(m, now)},
+        approved={k: a for k, a in overrides.approved.items() if _lasts(a, now)},
+    )
+
+
+def next_end(overrides: Overrides, now: float) -> float | None:
+    """When the next override ends, in seconds since the epoch; None: none of them does."""
+    said: list[Removal | ModeOverride | Approval] = [
+        *overrides.removed.values(),
+        *overrides.modes.values(),
+        *overrides.approved.values(),
+    ]
+    return min((o.until for o in said if o.until is not None and o.until > now), default=None)
+
+
+def _lasts(override: Removal | ModeOverride | Approval, now: float) -> bool:
+    return override.until is None or override.until > now
 
 
 def bind(
@@ -106,14 +133,15 @@ def bind(
     """
     bindings: list[Binding] = []
     bound = Bound(ConfigDocument())
+    overrides = in_force(overrides, now)
     known = frozenset((*BUILT_IN, *settings.types))
     for plugin in sorted({*announced, *settings.plugins}):
         announcement = announced.get(plugin)
         if plugin in overrides.removed:
             bound.pending[plugin] = _removed(plugin, overrides.removed[plugin])
             continue
-        said = _hooks(plugin, announcement, settings)
-        hooks = [_overridden(plugin, hook, overrides, now) for hook in said]
+        said = _hooks(plugin, announcement, settings, overrides.approved.get(plugin))
+        hooks = [_overridden(plugin, hook, overrides) for hook in said]
         version = announcement.version if announcement else "0.0.0"
         made, wrong = _bind_plugin(plugin, version, hooks, known)
         if wrong:
@@ -123,7 +151,7 @@ def bind(
         elif not made and settings.mode == "production" and plugin in settings.plugins:
             bound.problems[plugin] = (_names_no_hook(plugin),)
         elif not made and announcement is not None:
-            bound.pending[plugin] = f"not named in the settings: add [plugins.{plugin}.hooks.…]"
+            bound.pending[plugin] = _not_named(plugin)
         else:
             bindings.extend(made)
             bound.origins.update({(plugin, hook.name): hook.origins for hook in hooks})
@@ -173,6 +201,13 @@ def _names_no_hook(plugin: str) -> Problem:
     )
 
 
+def _not_named(plugin: str) -> str:
+    return (
+        f"not named in the settings: add [plugins.{plugin}.hooks.…],"
+        f" or let it in as it is by `hookbus plugins approve {plugin}`"
+    )
+
+
 def _removed(plugin: str, removal: Removal) -> str:
     return (
         f"removed by {removal.by} at {removal.at};"
@@ -197,42 +232,50 @@ def _bind_plugin(
             return [], (Problem(f"{hook.at}.when", message),)
         problems.extend(_condition_problems(options, hook.at))
         problems.extend(_type_problems(options, hook.at, known))
-        origin = "settings" if hook.is_named else "announcement"
-        bindings.append(_binding(plugin, version, origin, hook, options))
+        bindings.append(_binding(plugin, version, hook, options))
     return bindings, tuple(problems)
 
 
-def _hooks(plugin: str, announcement: Announcement | None, settings: Settings) -> Iterator[_Hook]:
+def _hooks(
+    plugin: str, announcement: Announcement | None, settings: Settings, approval: Approval | None
+) -> Iterator[_Hook]:
     """Yield each hook with what was said of it: what the operator wrote wins (R18)."""
     named = settings.plugins[plugin].hooks if plugin in settings.plugins else {}
     offered = {hook.name: hook for hook in announcement.hooks} if announcement else {}
-    is_candidate = announcement is not None and announcement.candidate_of is not None
     is_production = settings.mode == "production"
     for index, (name, offer) in enumerate(offered.items()):
-        if name not in named and not is_production:
-            said = {**offer.explicit(), "name": name}
-            if is_candidate and offer.phase != "observe":
-                said["mode"] = "shadow"  # whatever it asks for
-            yield _Hook(f"hooks[{index}]", name, said, _origins(said, "announcement"), False)
+        if name in named or (is_production and approval is None):
+            continue
+        said = {**_asked(offer, settings), "name": name}
+        if announcement is not None and announcement.candidate_of and offer.phase != "observe":
+            said["mode"] = "shadow"  # whatever it asks for
+        origin = "approval" if is_production else "announcement"
+        yield _Hook(f"hooks[{index}]", name, said, _origins(said, "announcement"), origin)
     for name, overlay in named.items():
-        asked = offered[name].explicit() if name in offered else {}
-        if is_production:
-            asked = {k: v for k, v in asked.items() if k not in OPERATORS_ONLY}
+        asked = _asked(offered[name], settings) if name in offered else {}
         written = overlay.explicit()
         said = asked | written | {"name": name}
         origins = _origins(asked, "announcement") | _origins(written, "settings")
-        yield _Hook(f"plugins.{plugin}.hooks.{name}", name, said, origins, True)
+        yield _Hook(f"plugins.{plugin}.hooks.{name}", name, said, origins, "settings")
+
+
+def _asked(offer: HookOptions, settings: Settings) -> dict[str, Any]:
+    """What a plugin's own word is good for."""
+    asked = offer.explicit()
+    if settings.mode == "production":
+        return {k: v for k, v in asked.items() if k not in OPERATORS_ONLY}
+    return asked
 
 
 def _origins(said: Mapping[str, Any], origin: str) -> dict[str, str]:
     return {option: origin for option in said if option != "name"}
 
 
-def _overridden(plugin: str, hook: _Hook, overrides: Overrides, now: float) -> _Hook:
-    """Put an operator's mode on top, as long as it lasts."""
+def _overridden(plugin: str, hook: _Hook, overrides: Overrides) -> _Hook:
+    """Put an operator's mode on top."""
     for key in (mode_key(plugin, hook.name), mode_key(plugin, None)):
         override = overrides.modes.get(key)
-        if override is not None and (override.until is None or override.until > now):
+        if override is not None:
             origin = f"override by {override.by} at {override.at}"
             return replace(
                 hook,
@@ -270,12 +313,12 @@ def _type_problems(options: HookOptions, at: str, known: frozenset[str]) -> Iter
     )
 
 
-def _binding(plugin: str, version: str, origin: str, hook: _Hook, options: HookOptions) -> Binding:
+def _binding(plugin: str, version: str, hook: _Hook, options: HookOptions) -> Binding:
     return Binding(
         plugin=plugin,
         hook=options.name,
         version=version,
-        origin=origin,
+        origin=hook.origin,
         mode_until=hook.mode_until,
         mode_then=hook.mode_then,
         **options.model_dump(exclude={"name"}),

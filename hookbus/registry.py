@@ -7,44 +7,28 @@ of it, works out the document and writes that by compare-and-set.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from hookbus import presence, subjects
-from hookbus.config.settings import Settings, parse_settings
-from hookbus.errors import (
-    ControlError,
-    HookbusError,
-    InvalidManifest,
-    KeyConflict,
-    Problem,
-    SettingsError,
-)
+from hookbus.configuration import ATTEMPTS, Configuration, Made
+from hookbus.errors import ControlError, HookbusError, InvalidManifest, KeyConflict, Problem
 from hookbus.keyvalue import KeyValue
-from hookbus.manifest.announcement import (
-    Announcement,
-    from_document,
-    parse_announcement,
-)
+from hookbus.manifest.announcement import Announcement, from_document, parse_announcement
 from hookbus.manifest.answer import MAX_PROBLEMS, announce_answer, refusal_answer
 from hookbus.manifest.semver import is_newer
 from hookbus.plugin_config import plugin_config
 from hookbus.policy import (
-    Bound,
+    Approval,
     ModeOverride,
     Overrides,
     Removal,
     bind,
-    demand_named,
     in_force,
     mode_key,
-    unbinds,
 )
 from hookbus.registry_state import State, StateStore
 from hookbus.replicas import (
@@ -57,27 +41,17 @@ from hookbus.replicas import (
     with_same,
     without,
 )
-from hookbus.snapshot import Binding, encode_document, holds
+from hookbus.settings_changes import SettingsChanges, Source, demand_unowned
+from hookbus.snapshot import encode_document
 from hookbus.transport import Transport
 from hookbus.upgrade import awaits_approval, has_other_hooks
 
 PRESENCE_WINDOW: Final = 0.15  # seconds to wait for who is there
 MAX_REFUSED: Final = 100  # plugins that are remembered; anybody may announce any name
-ATTEMPTS: Final = 20  # at a compare-and-set, against other registries
 
-log = logging.getLogger(__name__)
+NOTHING_YET: Final = "no settings are applied yet: `hookbus settings apply FILE`"
 
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """The configuration after a change; its generation is the KV's revision."""
-
-    generation: int
-    bound: Bound
-    state: State
-
-
-BindingsCallback = Callable[[tuple[Binding, ...]], Awaitable[None]]
+T = TypeVar("T")
 
 
 class Registry:
@@ -88,35 +62,22 @@ class Registry:
         transport: Transport,
         config: KeyValue,
         state: KeyValue,
-        settings: Settings,
+        source: Source,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """*settings* are the file's; *now* is the wall clock, for overrides that have an end."""
+        """*source* is what it was started with; *now* is the wall clock, for what has an end."""
         self._transport = transport
-        self._config = config
-        self._store = StateStore(state, settings)
-        self._now = now
+        self._store = StateStore(state)
         self._changing = asyncio.Lock()
-        self._expiry: asyncio.TimerHandle | None = None
-        self._expiring: asyncio.Task[Made] | None = None
+        self.configuration = Configuration(config, self._store, now)
+        self.settings = SettingsChanges(self.configuration, self._changing, source)
+        self.configuration.on_expiry = lambda: self.settings.refresh("an override ended")
         #: Why the last announcement of a plugin was refused, as far as it came to this process.
         self.refused: dict[str, tuple[Problem, ...]] = {}
-        #: Called with the bindings after each change, to make the observers' consumers.
-        self.on_bindings: BindingsCallback = _nothing
-
-    async def start(self) -> Made:
-        """Work the configuration out anew; what was announced before a restart is still bound.
-
-        Raises:
-            SettingsError: A plugin that the settings name cannot be bound (R31).
-        """
-        async with self._changing:
-            return await self._rebuild()
 
     def stop(self) -> None:
         """Let nothing end by itself any more."""
-        if self._expiry is not None:
-            self._expiry.cancel()
+        self.configuration.stop()
 
     async def announce(self, plugin: str, body: bytes) -> bytes:
         """Answer an announcement that came on ``hookbus.announce.<plugin>``."""
@@ -124,37 +85,59 @@ class Registry:
             announcement = parse_announcement(body, plugin)
         except InvalidManifest as e:
             return self._refuse(plugin, *e.problems)
-        async with self._changing:
-            if announcement.goodbye:
-                return await self._goodbye(announcement)
-            return await self._take(announcement)
+        take = self._goodbye if announcement.goodbye else self._take
+        return await self._changed(lambda: take(announcement))
 
-    async def remove(self, plugin: str, by: str) -> Made:
+    async def remove(self, plugin: str, by: str, seconds: int | None = None) -> Made:
         """Take a plugin out until it is approved again. Works while every plugin is broken (R24).
+
+        With *seconds* it ends by itself.
 
         Raises:
             ControlError: There is no such plugin.
         """
-        async with self._changing:
-            state = await self._known(plugin)
-            removed = {**state.overrides.removed, plugin: Removal(by, self._timestamp())}
-            overrides = msgspec.structs.replace(state.overrides, removed=removed)
-            return await self._override(plugin, state, overrides)
 
-    async def approve(self, plugin: str) -> Made:
-        """Undo :meth:`remove`, and put an upgrade in force that waits.
+        async def change() -> Made:
+            state = await self._known(plugin)
+            removal = Removal(by, self.configuration.timestamp(), self._until(seconds))
+            removed = {**state.overrides.removed, plugin: removal}
+            overrides = msgspec.structs.replace(state.overrides, removed=removed)
+            return await self._override(plugin, state, overrides, by, f"plugins remove {plugin}")
+
+        return await self._changed(change)
+
+    async def approve(self, plugin: str, by: str, seconds: int | None = None) -> Made:
+        """Undo :meth:`remove`; else put an upgrade in force that waits, or let a plugin in.
+
+        With *seconds* a plugin that the settings do not name is let in only for so long.
 
         Raises:
-            ControlError: There is no such plugin, or it cannot be bound.
+            ControlError: There is no such plugin, it cannot be bound, or the settings belong to
+                a file: then only a removal can be undone.
         """
-        async with self._changing:
+
+        async def change() -> Made:
             state = await self._known(plugin)
-            if plugin in state.kept:
-                await self._upgrade(plugin, state)
-                state = await self._store.load()
-            removed = {k: v for k, v in state.overrides.removed.items() if k != plugin}
-            overrides = msgspec.structs.replace(state.overrides, removed=removed)
-            return await self._override(plugin, state, overrides)
+            overrides = state.overrides
+            removed = {k: v for k, v in overrides.removed.items() if k != plugin}
+            approved = overrides.approved
+            if plugin not in overrides.removed:
+                demand_unowned(state, f"plugins approve {plugin}")
+            if state.owner is None:
+                if self._needs_approval(plugin, state):
+                    approval = Approval(by, self.configuration.timestamp(), self._until(seconds))
+                    approved = {**approved, plugin: approval}
+                if plugin in state.kept:
+                    await self._upgrade(plugin, state)
+                    state = await self.configuration.load()
+            overrides = Overrides(removed, overrides.modes, approved)
+            return await self._override(plugin, state, overrides, by, f"plugins approve {plugin}")
+
+        return await self._changed(change)
+
+    @staticmethod
+    def _needs_approval(plugin: str, state: State) -> bool:
+        return state.settings.mode == "production" and plugin not in state.settings.plugins
 
     async def _upgrade(self, plugin: str, state: State) -> None:
         kept = state.kept[plugin]
@@ -164,7 +147,7 @@ class Registry:
                 if wrong := self._problems(announcement, state):
                     raise _unbindable(wrong)
                 self.refused.pop(plugin, None)
-                await self._store.keep(plugin, put_first(kept, said))
+                await self._store.keep(plugin, put_first(kept, said), state)
                 return
 
     async def set_mode(
@@ -177,73 +160,54 @@ class Registry:
         Raises:
             ControlError: There is no such plugin, it has no such hook, or not with that mode.
         """
-        async with self._changing:
+
+        async def change() -> Made:
             state = await self._known(plugin, hook)
-            modes = {k: v for k, v in state.overrides.modes.items() if k != mode_key(plugin, hook)}
+            key = mode_key(plugin, hook)
+            modes = {k: v for k, v in state.overrides.modes.items() if k != key}
             if mode is not None:
-                until = None if seconds is None else self._now() + seconds
-                modes[mode_key(plugin, hook)] = ModeOverride(mode, by, self._timestamp(), until)
+                at = self.configuration.timestamp()
+                modes[key] = ModeOverride(mode, by, at, self._until(seconds))
             elif hook is None:  # a reset of the plugin is one of its hooks too
                 modes = {k: v for k, v in modes.items() if k.partition("/")[0] != plugin}
             overrides = msgspec.structs.replace(state.overrides, modes=modes)
-            return await self._override(plugin, state, overrides)
+            what = f"plugins mode {key} {mode or '--reset'}"
+            return await self._override(plugin, state, overrides, by, what)
 
-    async def apply(
-        self, tree: dict[str, Any], by: str, *, is_trial: bool
-    ) -> tuple[State, State, Made | None]:
-        """Put other settings in force; return the states before and after, and what was made.
-
-        Raises:
-            ControlError: The settings cannot be used, or a plugin cannot be bound under them.
-        """
-        async with self._changing:
-            before = await self._store.load()
-            # a tree that does not name the mode must not turn a development bus into production
-            tree = {"mode": before.settings.mode, **tree}
-            try:
-                settings = parse_settings(tree, f"applied by {by} at {self._timestamp()}")
-            except SettingsError as e:
-                raise ControlError(str(e), code="invalid_settings", pointer="/settings") from e
-            now = self._now()
-            old = bind(before.announced, before.settings, before.overrides, now)
-            new = bind(before.announced, settings, before.overrides, now)
-            if problems := unbinds(old, new, settings):
-                raise ControlError("; ".join(problems), code="unbindable", pointer="/settings")
-            after = State(before.kept, before.announced, before.overrides, settings)
-            if is_trial:
-                return before, after, None
-            await self._store.apply(tree, by, self._timestamp())
-            return before, after, await self._rebuild()
+        return await self._changed(change)
 
     async def _take(self, announcement: Announcement) -> bytes:
         plugin = announcement.plugin
-        state = await self._store.load()
+        state = await self.configuration.load()
         known = state.kept.get(plugin)
         if wrong := self._problems(announcement, state):
             return self._refuse(plugin, *wrong)  # what was bound stays as it was
         if known is not None and (waits := self._awaited(announcement, state)):
             self._refuse(plugin, waits)
-            await self._store.keep(plugin, let_wait(known, announcement))
-            made = await self._rebuild()
+            await self._store.keep(plugin, let_wait(known, announcement), state)
+            made = await self._write(announcement)
             config = plugin_config(state.settings, plugin)
             return announce_answer("pending", made.generation, config, (waits,))
         refusal = await self._refuse_change(announcement, state)
         if known is not None and refusal is not None:
-            await self._store.keep(plugin, let_wait(known, announcement))
+            await self._store.keep(plugin, let_wait(known, announcement), state)
             return self._refuse(plugin, refusal)
         self.refused.pop(plugin, None)
-        await self._store.keep(plugin, accept(known, announcement))
-        made = await self._rebuild()
+        await self._store.keep(plugin, accept(known, announcement), state)
+        made = await self._write(announcement)
         await self._transport.publish(subjects.announced(plugin), b"")
         if plugin in made.bound.pending:
-            problem = Problem("", made.bound.pending[plugin])
+            why = made.bound.pending[plugin] if made.state.applied else NOTHING_YET
+            problem = Problem("", why)
             return announce_answer("pending", made.generation, {}, (problem,))
         config = plugin_config(made.state.settings, plugin)
         return announce_answer("bound", made.generation, config, ())
 
     def _awaited(self, announcement: Announcement, state: State) -> Problem | None:
         known = state.announced.get(announcement.plugin)
-        return awaits_approval(announcement, known, state.settings) if known else None
+        if known is None:
+            return None
+        return awaits_approval(announcement, known, state.settings, state.overrides)
 
     def _refuse(self, plugin: str, *problems: Problem) -> bytes:
         if subjects.is_name(plugin):
@@ -257,7 +221,7 @@ class Registry:
         """Say why an announcement cannot be put in force."""
         plugin = announcement.plugin
         announced = {**state.announced, plugin: announcement}
-        trial = bind(announced, state.settings, state.overrides, self._now())
+        trial = bind(announced, state.settings, state.overrides, self.configuration.now())
         if plugin in trial.problems:
             return trial.problems[plugin]
         try:
@@ -290,19 +254,19 @@ class Registry:
         announced is in force again, if it could be announced now.
         """
         plugin = announcement.plugin
-        state = await self._store.load()
+        state = await self.configuration.load()
         kept = state.kept.get(plugin)
         self.refused.pop(plugin, None)
         if kept is None:
             return announce_answer("gone", 0, {}, ())
         if left := await self._left(announcement, kept):
             after = return_to(kept, left, lambda said: self._can_return(plugin, said, state))
-            await self._store.keep(plugin, after)
+            await self._store.keep(plugin, after, state)
         elif state.settings.mode == "development":
-            await self._store.forget(plugin)
+            await self._store.forget(plugin, state)
         else:
-            await self._store.keep(plugin, Kept(kept.announcement))
-        made = await self._rebuild()
+            await self._store.keep(plugin, Kept(kept.announcement), state)
+        made = await self._write(announcement)
         return announce_answer("gone", made.generation, {}, ())
 
     async def _left(self, announcement: Announcement, kept: Kept) -> tuple[Said, ...]:
@@ -330,7 +294,7 @@ class Registry:
         return {answer["id"] for answer in answers}
 
     async def _known(self, plugin: str, hook: str | None = None) -> State:
-        state = await self._store.load()
+        state = await self.configuration.load()
         if not state.knows(plugin) and plugin not in state.overrides.removed:
             known = ", ".join(sorted({*state.announced, *state.settings.plugins})) or "none"
             raise ControlError(
@@ -347,54 +311,34 @@ class Registry:
             )
         return state
 
-    async def _override(self, plugin: str, state: State, overrides: Overrides) -> Made:
-        trial = bind(state.announced, state.settings, overrides, self._now())
+    async def _override(
+        self, plugin: str, state: State, overrides: Overrides, by: str, what: str
+    ) -> Made:
+        now = self.configuration.now()
+        trial = bind(state.announced, state.settings, overrides, now)
         if wrong := trial.problems.get(plugin):  # it would be unbound, and nobody be asked
             raise _unbindable(wrong)
-        await self._store.override(in_force(overrides, self._now()))
-        return await self._rebuild()
+        await self._store.override(in_force(overrides, now), state)
+        return await self.configuration.write(by, what)
 
-    async def _rebuild(self) -> Made:
-        """Write the document by compare-and-set; one that is equal is left alone (L04)."""
-        for _ in range(ATTEMPTS):
-            current = await self._config.get(subjects.CONFIG_KEY)
-            # read after the revision: whoever changes it behind us makes our write fail
-            state = await self._store.load()
-            bound = bind(state.announced, state.settings, state.overrides, self._now())
-            demand_named(bound, state.settings)
-            generation = current.revision if current else 0
-            if current is None or not holds(current.value, bound.document):
+    async def _write(self, announcement: Announcement) -> Made:
+        said = "goodbye" if announcement.goodbye else "announced"
+        what = f"{said} {announcement.version}".strip()
+        return await self.configuration.write(announcement.plugin, what)
+
+    async def _changed(self, change: Callable[[], Awaitable[T]]) -> T:
+        """Make one change at a time; again from the start if another registry was faster."""
+        async with self._changing:
+            for _ in range(ATTEMPTS):
                 try:
-                    encoded = encode_document(bound.document)
-                    generation = await self._config.update(subjects.CONFIG_KEY, encoded, generation)
+                    return await change()
                 except KeyConflict:
                     continue
-                log.info("generation %d: %d bindings", generation, len(bound.document.bindings))
-            await self.on_bindings(bound.document.bindings)
-            self._wait_for_expiry(state.overrides)
-            return Made(generation, bound, state)
-        raise HookbusError(f"the configuration could not be written: {ATTEMPTS} conflicts in a row")
+        raise HookbusError(f"the change could not be made: {ATTEMPTS} conflicts in a row")
 
-    def _wait_for_expiry(self, overrides: Overrides) -> None:
-        """Work it out again when the next override ends."""
-        if self._expiry is not None:
-            self._expiry.cancel()
-        ends = [m.until for m in overrides.modes.values() if m.until and m.until > self._now()]
-        if ends:
-            delay = min(ends) - self._now()
-            self._expiry = asyncio.get_running_loop().call_later(delay, self._expire)
-
-    def _expire(self) -> None:
-        self._expiring = asyncio.get_running_loop().create_task(self.start())
-
-    def _timestamp(self) -> str:
-        at = datetime.fromtimestamp(self._now(), UTC)
-        return at.isoformat(timespec="seconds").replace("+00:00", "Z")
+    def _until(self, seconds: int | None) -> float | None:
+        return None if seconds is None else self.configuration.now() + seconds
 
 
 def _unbindable(problems: tuple[Problem, ...]) -> ControlError:
     return ControlError("; ".join(map(str, problems)), code="unbindable", pointer="/plugin")
-
-
-async def _nothing(bindings: tuple[Binding, ...]) -> None:
-    pass

@@ -1,49 +1,50 @@
-"""What the registry keeps in the broker's KV: announcements, overrides, applied settings."""
+"""What the registry keeps in the broker's KV of plugins and operators: announcements, overrides."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 
 from hookbus import subjects
-from hookbus.config.flatten import flatten
-from hookbus.config.settings import Settings, parse_settings
-from hookbus.errors import InvalidManifest, SettingsError
+from hookbus.applied import Applied
+from hookbus.config.settings import Settings
+from hookbus.errors import InvalidManifest
 from hookbus.keyvalue import KeyValue
 from hookbus.manifest.announcement import Announcement, from_document
 from hookbus.policy import Overrides
 from hookbus.replicas import Kept
 
+#: What holds before any settings are applied: nobody is named, so nobody is bound.
+NOTHING_APPLIED: Final = Settings(mode="production")
+
 log = logging.getLogger(__name__)
-
-
-class Applied(msgspec.Struct, frozen=True):
-    """Settings that an operator applied at run time, instead of the file's.
-
-    Attributes:
-        instead_of: digest of the file's settings then; a file that says something else since
-            was edited, and wins again.
-    """
-
-    tree: dict[str, Any]
-    by: str
-    at: str
-    instead_of: str
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All that is known about plugins, and the settings in force."""
+    """All that is known about plugins, and the settings in force.
+
+    Attributes:
+        applied: what *settings* were read from; None before any are applied.
+        revisions: of the keys that all this was read from, so that a change of another registry
+            in between is noticed.
+    """
 
     kept: dict[str, Kept]
     announced: dict[str, Announcement]
     overrides: Overrides
-    settings: Settings
+    settings: Settings = NOTHING_APPLIED
+    applied: Applied | None = None
+    revisions: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def owner(self) -> str | None:
+        """Who alone may change the settings."""
+        return self.applied.owner if self.applied else None
 
     def knows(self, plugin: str) -> bool:
         """Tell whether anybody ever spoke of that plugin."""
@@ -68,27 +69,29 @@ class _Read:
 class StateStore:
     """Reads and writes the bucket ``hookbus_state``."""
 
-    def __init__(self, bucket: KeyValue, settings: Settings) -> None:
-        """*settings* are the file's."""
+    def __init__(self, bucket: KeyValue) -> None:
         self._bucket = bucket
-        self._settings = settings
         self._known: dict[str, _Read] = {}
 
-    async def load(self) -> State:
+    async def load(self, applied: Applied | None, settings: Settings) -> State:
         """Read everything. What another version wrote and this one cannot read is left out."""
         names = [key for key in await self._bucket.keys() if key.startswith("plugin.")]
-        plugins = [name.removeprefix("plugin.") for name in names]
-        entries = await asyncio.gather(*(self._bucket.get(name) for name in names))
+        keys = [*names, subjects.OVERRIDES_KEY]
+        found = await asyncio.gather(*map(self._bucket.get, keys))
+        entries = {key: entry for key, entry in zip(keys, found, strict=True) if entry is not None}
+        said = entries.get(subjects.OVERRIDES_KEY)
+        overrides = msgspec.json.decode(said.value, type=Overrides) if said else Overrides()
+        revisions = {key: entry.revision for key, entry in entries.items()}
+        entries.pop(subjects.OVERRIDES_KEY, None)
+        plugins = {key.removeprefix("plugin."): entry.value for key, entry in entries.items()}
         self._known = {
             plugin: one
-            for plugin, entry in zip(plugins, entries, strict=True)
-            if entry is not None and (one := self._read(plugin, entry.value)) is not None
+            for plugin, value in plugins.items()
+            if (one := self._read(plugin, value)) is not None
         }
         kept = {plugin: one.kept for plugin, one in self._known.items()}
         announced = {plugin: one.announcement for plugin, one in self._known.items()}
-        said = await self._bucket.get(subjects.OVERRIDES_KEY)
-        overrides = msgspec.json.decode(said.value, type=Overrides) if said else Overrides()
-        return State(kept, announced, overrides, await self._settings_in_force())
+        return State(kept, announced, overrides, settings, applied, revisions)
 
     def _read(self, plugin: str, value: bytes) -> _Read | None:
         """Read one plugin's entry, unless it is the same as the last time."""
@@ -102,39 +105,22 @@ class StateStore:
             log.error("kept_announcement_unreadable plugin=%s: %s", plugin, e)
             return None
 
-    async def keep(self, plugin: str, kept: Kept) -> None:
-        """Keep what a plugin's replicas announced."""
-        await self._bucket.put(subjects.announcement_key(plugin), msgspec.json.encode(kept))
+    async def keep(self, plugin: str, kept: Kept, state: State) -> None:
+        """Keep what a plugin's replicas announced, in place of what *state* has.
 
-    async def forget(self, plugin: str) -> None:
+        This and the next two raise `KeyConflict` where another registry was faster.
+        """
+        key = subjects.announcement_key(plugin)
+        value = msgspec.json.encode(kept)
+        await self._bucket.update(key, value, state.revisions.get(key, 0))
+
+    async def forget(self, plugin: str, state: State) -> None:
         """Drop a plugin's announcement."""
-        await self._bucket.delete(subjects.announcement_key(plugin))
+        key = subjects.announcement_key(plugin)
+        await self._bucket.delete(key, state.revisions.get(key, 0))
 
-    async def override(self, overrides: Overrides) -> None:
+    async def override(self, overrides: Overrides, state: State) -> None:
         """Keep what operators said."""
-        await self._bucket.put(subjects.OVERRIDES_KEY, msgspec.json.encode(overrides))
-
-    async def apply(self, tree: dict[str, Any], by: str, at: str) -> None:
-        """Put other settings in force."""
-        applied = Applied(tree, by, at, digest_of(self._settings))
-        await self._bucket.put(subjects.SETTINGS_KEY, msgspec.json.encode(applied))
-
-    async def _settings_in_force(self) -> Settings:
-        entry = await self._bucket.get(subjects.SETTINGS_KEY)
-        if entry is None:
-            return self._settings
-        try:
-            applied = msgspec.json.decode(entry.value, type=Applied)
-            if applied.instead_of != digest_of(self._settings):
-                return self._settings
-            return parse_settings(applied.tree, f"applied by {applied.by} at {applied.at}")
-        except (SettingsError, msgspec.DecodeError) as e:
-            log.error("applied_settings_unreadable: %s; the file's are used", e)
-            return self._settings
-
-
-def digest_of(settings: Settings) -> str:
-    """Digest the values, wherever they come from."""
-    values = [[row.key, row.value] for row in flatten(settings)]
-    encoded = msgspec.json.encode(values, order="sorted", enc_hook=str)
-    return hashlib.sha256(encoded).hexdigest()
+        value = msgspec.json.encode(overrides)
+        key = subjects.OVERRIDES_KEY
+        await self._bucket.update(key, value, state.revisions.get(key, 0))

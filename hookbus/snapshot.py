@@ -29,7 +29,8 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         writable, rewrites, cache_key: JSON Pointers into the data.
         mode_until: seconds since the epoch at which an operator's mode is over, and it is
             ``mode_then``; None has no end.
-        origin: ``announcement`` when nothing but the plugin's own word binds it, else ``settings``.
+        origin: who binds it: ``settings``, an operator's ``approval``, or nothing but the
+            plugin's own ``announcement``.
     """
 
     plugin: str
@@ -115,13 +116,28 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     breaker: BreakerLimits = BreakerLimits()
 
 
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """Who made a generation, when (for people to read), and by what."""
+
+    by: str
+    at: str
+    what: str
+
+
 class ConfigDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """What the registry writes and every dispatcher reads."""
+    """What the registry writes and every dispatcher reads.
+
+    Attributes:
+        settings: the applied settings as JSON, which are the registry's to read; null: none yet.
+        made: is no part of what is configured.
+    """
 
     v: int = 1
     bindings: tuple[Binding, ...] = ()
     types: dict[str, TypeSettings] = {}
     limits: Limits = Limits()
+    settings: msgspec.Raw = msgspec.Raw(b"null")
+    made: Change | None = None
 
 
 def encode_document(document: ConfigDocument) -> bytes:
@@ -191,9 +207,6 @@ def lapsed(document: ConfigDocument, now: float) -> ConfigDocument:
     return msgspec.structs.replace(document, bindings=tuple(bindings))
 
 
-def holds(encoded: bytes, document: ConfigDocument) -> bool:
-    """Tell whether *encoded* is *document*; what another version wrote is not."""
-    try:
-        return decode_document(encoded) == document
-    except (msgspec.DecodeError, ValueError, zlib.error):
-        return False
+def is_same(one: ConfigDocument, other: ConfigDocument) -> bool:
+    """Tell whether two documents configure the same, whoever made them."""
+    return msgspec.structs.replace(one, made=None) == msgspec.structs.replace(other, made=None)

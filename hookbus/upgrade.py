@@ -6,6 +6,7 @@ from hookbus.config.settings import Settings
 from hookbus.errors import Problem
 from hookbus.manifest.announcement import Announcement, hooks_fingerprint
 from hookbus.manifest.semver import is_newer
+from hookbus.policy import Overrides
 
 
 def has_other_hooks(announcement: Announcement, known: Announcement) -> bool:
@@ -14,15 +15,16 @@ def has_other_hooks(announcement: Announcement, known: Announcement) -> bool:
 
 
 def awaits_approval(
-    announcement: Announcement, known: Announcement, settings: Settings
+    announcement: Announcement, known: Announcement, settings: Settings, overrides: Overrides
 ) -> Problem | None:
-    """Say why an upgrade waits for an operator: in production a named guard's hooks are at stake.
+    """Say why an upgrade waits for an operator: in production a guard's hooks are at stake.
 
     With ``upgrade = "same_permissions"`` it waits only if its hooks have other names, types or
     phases; what else a hook may do is the operator's word alone (R18).
     """
     plugin = announcement.plugin
-    if settings.mode != "production" or plugin not in settings.plugins:
+    is_let_in = plugin in settings.plugins or plugin in overrides.approved
+    if settings.mode != "production" or not is_let_in:
         return None
     if not has_other_hooks(announcement, known):
         return None

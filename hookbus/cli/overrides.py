@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 
 from hookbus.cli.printable import clean
-from hookbus.policy import ModeOverride, Overrides, in_force, mode_key
+from hookbus.policy import Approval, ModeOverride, Overrides, Removal, in_force, mode_key
 
 
-def overrides_in_force(settings_answer: dict[str, Any], now: float) -> Overrides:
-    """Read the registry's answer to ``settings``; *now* is in seconds since the epoch."""
-    return in_force(msgspec.convert(settings_answer["overrides"], Overrides), now)
+def overrides_in_force(answer: dict[str, Any], now: float) -> Overrides:
+    """Read ``overrides`` of the registry's answer; *now* is in seconds since the epoch."""
+    return in_force(msgspec.convert(answer["overrides"], Overrides), now)
 
 
 def mode_override(overrides: Overrides, plugin: str, hook: str) -> ModeOverride | None:
@@ -29,11 +29,16 @@ def lines(overrides: Overrides) -> list[str]:
     """Say who did what and when, and how to take it back; a line for each."""
     modes = [_mode_line(key, overrides.modes[key]) for key in sorted(overrides.modes)]
     removed = [
-        f"{plugin}: removed by {clean(removal.by)} at {clean(removal.at)};"
+        f"{plugin}: removed by {clean(removal.by)} at {clean(removal.at)}{until(removal)};"
         f" 'hookbus plugins approve {plugin}' binds it again"
         for plugin, removal in sorted(overrides.removed.items())
     ]
-    return modes + removed
+    approved = [
+        f"{plugin}: let in by {clean(approval.by)} at {clean(approval.at)}{until(approval)};"
+        f" 'hookbus plugins remove {plugin}' ends it"
+        for plugin, approval in sorted(overrides.approved.items())
+    ]
+    return modes + removed + approved
 
 
 def _mode_line(key: str, override: ModeOverride) -> str:
@@ -45,7 +50,7 @@ def _mode_line(key: str, override: ModeOverride) -> str:
     )
 
 
-def until(override: ModeOverride) -> str:
+def until(override: ModeOverride | Removal | Approval) -> str:
     """``" until 2026-11-21T11:00:00Z"``, or nothing if it has no end."""
     if override.until is None:
         return ""

@@ -20,6 +20,10 @@ from hookbus.transport import Transport
 _DURATION: Final = re.compile(r"([0-9]{1,9})(s|m|h|d)")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
+For = Annotated[
+    str | None, typer.Option("--for", metavar="1h|30m|90s", help="It ends by itself then.")
+]
+
 
 def mode(
     name: Name,
@@ -27,9 +31,7 @@ def mode(
     hook: Annotated[
         str | None, typer.Option(metavar="HOOK", help="Only this hook of it; all if not given.")
     ] = None,
-    duration: Annotated[
-        str | None, typer.Option("--for", metavar="1h|30m|90s", help="It ends by itself then.")
-    ] = None,
+    duration: For = None,
     reset: Annotated[bool, typer.Option("--reset", help="Take the override back.")] = False,
     url: Url = None,
     as_json: Json = False,

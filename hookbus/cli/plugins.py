@@ -13,7 +13,7 @@ from rich.text import Text
 from hookbus.cli.errors import FOUND, fail
 from hookbus.cli.operating import QUIET, Json, Name, Url, ask, print_json, wait_served
 from hookbus.cli.overrides import lines, mode_override, overrides_in_force
-from hookbus.cli.plugin_mode import mode
+from hookbus.cli.plugin_mode import For, mode, parse_duration
 from hookbus.cli.printable import clean
 from hookbus.control import request
 from hookbus.policy import Overrides
@@ -40,19 +40,26 @@ def plugins(context: typer.Context, url: Url = None, as_json: Json = False) -> N
         _show(listed, overrides_in_force(said, time.time()), Console())
 
 
-def remove(name: Name, url: Url = None, as_json: Json = False) -> None:
+def remove(name: Name, duration: For = None, url: Url = None, as_json: Json = False) -> None:
     """Take a plugin out, until it is approved again; nothing asks it any more."""
-    _change("remove", name, url, as_json=as_json)
+    _change("remove", name, duration, url, as_json=as_json)
 
 
-def approve(name: Name, url: Url = None, as_json: Json = False) -> None:
-    """Let a plugin in again that was removed."""
-    _change("approve", name, url, as_json=as_json)
+def approve(name: Name, duration: For = None, url: Url = None, as_json: Json = False) -> None:
+    """Let a plugin in: one that was removed, an upgrade that waits, one that nobody named.
+
+    Where a settings file owns the bus, only a removal is undone; what is bound says the file.
+    """
+    _change("approve", name, duration, url, as_json=as_json)
 
 
-def _change(operation: str, name: str, url: str | None, *, as_json: bool) -> None:
+def _change(
+    operation: str, name: str, duration: str | None, url: str | None, *, as_json: bool
+) -> None:
+    said = {} if duration is None else {"for_s": parse_duration(duration)}
+
     async def change(transport: Transport, who: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        made = await request(transport, who, operation, plugin=name)
+        made = await request(transport, who, operation, plugin=name, **said)
         served = await wait_served(transport, who, made["generation"])
         return served, await request(transport, who, "list")
 

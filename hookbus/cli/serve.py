@@ -13,9 +13,11 @@ import typer
 from hookbus.cli.broker_url import broker_url
 from hookbus.cli.errors import UsageError
 from hookbus.config.connection import connection_from
-from hookbus.config.load import load_settings
+from hookbus.config.load import Loaded, read_settings
 from hookbus.config.settings import BusMode
+from hookbus.server.file_watch import FileWatch
 from hookbus.server.listen import listen, parse_address
+from hookbus.settings_changes import Source
 
 RoleName = Literal["dispatcher", "registry"]
 
@@ -50,13 +52,26 @@ def serve(
             "serve dispatcher: --settings is for the registry, which tells every dispatcher;"
             " leave it out here"
         )
-    loaded = load_settings(settings, default_mode=default_mode) if role == "registry" else None
+    arguments = _registry(settings, default_mode) if role == "registry" else ()
     listener = _listener(http, http_fd)
     # imported only here: what a server needs is much, and the other commands do without it
-    server = importlib.import_module(f"hookbus.server.{role}")
-    host = server.host(connection) if loaded is None else server.host(connection, loaded)
+    host = importlib.import_module(f"hookbus.server.{role}").host(connection, *arguments)
     as_json = json_logs or os.environ.get("HOOKBUS_LOG") == "json"
     importlib.import_module("hookbus.server.run").serve(host, listener, json_logs=as_json)
+
+
+def _registry(file: Path | None, default_mode: BusMode) -> tuple[Source, FileWatch | None]:
+    """What the registry starts with: in production a file owns the settings, or an operator."""
+
+    def load() -> Loaded:
+        return read_settings(file, default_mode=default_mode)
+
+    loaded = load()
+    is_development = default_mode == "development"
+    if loaded.file is None:
+        return Source(loaded.settings if loaded.is_said or is_development else None), None
+    owner = None if is_development else f"the file {str(loaded.file.absolute())!r}"
+    return Source(loaded.settings, owner), FileWatch(loaded, load)
 
 
 def _listener(http: str, http_fd: int | None) -> socket.socket:

@@ -19,10 +19,11 @@ from hookbus.cli.settings_file import (
     is_for_production,
     read_file,
     rows_of,
+    to_apply,
     to_be_announced,
     to_toml,
-    to_tree,
 )
+from hookbus.cli.settings_history import history
 from hookbus.config.settings import DEFAULT_ORIGIN
 from hookbus.control import request
 from hookbus.policy import Overrides
@@ -38,6 +39,8 @@ def register(app: typer.Typer) -> None:
     group.callback(invoke_without_command=True)(settings)
     group.command("check")(check)
     group.command("apply")(apply)
+    group.command("history")(history)
+    group.command("rollback")(rollback)
     app.add_typer(group, name="settings")
 
 
@@ -95,26 +98,46 @@ def apply(
 ) -> None:
     """Put the settings of a file in force in place of all that are in force now.
 
-    What the file does not say is the default again; only the mode stays if it names none. They
-    hold until the registry is started with another settings file than now. Overrides stay.
+    What the file does not say is the default again; only the mode stays if it names none. Equal
+    settings change nothing. Overrides stay, and are listed. Refused where a file owns the bus.
     """
-    tree = to_tree(read_file(file))
-
-    async def change(transport: Transport, who: str) -> dict[str, Any]:
-        made = await request(transport, who, "apply", settings=tree, dry_run=dry_run)
-        if made["generation"] is not None:
-            await wait_served(transport, who, made["generation"])
-        return made
-
-    made = ask(url, change)
+    tree = to_apply(read_file(file))
+    made = _change(url, "apply", settings=tree, dry_run=dry_run)
     if as_json:
         print_json(made)
         return
-    _show_difference(made["difference"], Console())
+    _show_change(made)
     if made["generation"] is None:
         print("nothing was applied: dry run")
     else:
         print(f"applied {file}; in force since generation {made['generation']}")
+
+
+def rollback(
+    generation: Annotated[int, typer.Argument(min=1, help="A number of 'settings history'.")],
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Put the settings of an earlier generation in force again.
+
+    Overrides are no settings: they stay, and are listed. Refused where a file owns the bus.
+    """
+    made = _change(url, "rollback", generation=generation)
+    if as_json:
+        print_json(made)
+        return
+    _show_change(made)
+    print(f"the settings of {generation} are in force again, as generation {made['generation']}")
+
+
+def _change(url: str | None, operation: str, **members: Any) -> dict[str, Any]:
+    async def change(transport: Transport, who: str) -> dict[str, Any]:
+        made = await request(transport, who, operation, **members)
+        if made["generation"] is not None:
+            await wait_served(transport, who, made["generation"])
+        return made
+
+    return ask(url, change)
 
 
 async def _look(transport: Transport, who: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -130,6 +153,18 @@ def _show(said: dict[str, Any], overrides: Overrides, console: Console) -> None:
     console.print(table)
     for line in lines(overrides):
         console.print(Text(f"* {line}", "yellow"))
+    if said["owner"] is not None:
+        console.print(Text(f"{clean(said['owner'])} owns the settings: they change with it"))
+    if not said["applied"]:
+        console.print("no settings are applied yet; next: hookbus settings apply FILE")
+
+
+def _show_change(made: dict[str, Any]) -> None:
+    """Show what other settings change, and what wins over them."""
+    console = Console()
+    _show_difference(made["difference"], console)
+    for line in lines(overrides_in_force(made, time.time())):
+        console.print(Text(f"* stays: {line}", "yellow"))
 
 
 def _show_difference(difference: list[dict[str, Any]], console: Console) -> None:

@@ -15,7 +15,7 @@ from hookbus.cli.errors import UsageError
 from hookbus.conditions import check_condition
 from hookbus.config.flatten import Row
 from hookbus.config.load import load_settings
-from hookbus.config.settings import DEFAULT_ORIGIN, Settings
+from hookbus.config.settings import DEFAULT_ORIGIN, Settings, to_tree
 from hookbus.errors import Problem, SettingsError
 from hookbus.manifest.problems import join
 from hookbus.policy import Overrides, bind
@@ -136,9 +136,9 @@ def _condition_problems(settings: Settings) -> Iterator[Problem]:
                     yield Problem(join("plugins", plugin, "hooks", hook, "when", index), wrong)
 
 
-def to_tree(settings: Settings) -> dict[str, Any]:
+def to_apply(settings: Settings) -> dict[str, Any]:
     """Return what the file says, and nothing that it does not say, for an ``apply``."""
-    tree = settings.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    tree = to_tree(settings)
     if settings.origins.fields.get(_MODE) == DEFAULT_ORIGIN:
         del tree[_MODE]
     return tree

@@ -6,6 +6,7 @@ import errno
 import os
 import tomllib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,14 +39,48 @@ def load_settings(
         SettingsError: If a file cannot be read, or a value cannot be used; names file and line, or
             file and field, or the variable.
     """
+    return read_settings(path, environ, default_mode=default_mode).settings
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings as they were read.
+
+    Attributes:
+        file: the settings file, None without one; *files* are all that were read, it and those
+            that it names.
+        is_said: anything but the mode was said at all.
+    """
+
+    settings: Settings
+    file: Path | None
+    files: tuple[Path, ...]
+    is_said: bool
+
+
+def read_settings(
+    path: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    default_mode: BusMode = "production",
+) -> Loaded:
+    """Read the settings as :func:`load_settings` does, and tell where they stand."""
     environ = os.environ if environ is None else environ
     file = _find(path, environ)
-    tree = {} if file is None else _read_tree(file)
+    files: list[Path] = []
+
+    def read(path: Path) -> bytes:
+        files.append(path)
+        return _contents(path)
+
+    tree = {} if file is None else _read_tree(file, read)
     overrides = _overrides(environ)
     tree |= {field: _scalar(environ[variable]) for field, variable in overrides.items()}
+    is_said = file is not None or bool(tree)
     if "mode" not in tree:
         tree["mode"], overrides["mode"] = default_mode, DEFAULT_ORIGIN
-    return parse_settings(tree, Origins(str(file or "settings"), overrides))
+    settings = parse_settings(tree, Origins(str(file or "settings"), overrides))
+    return Loaded(settings, file, tuple(files), is_said)
 
 
 def _find(path: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -56,9 +91,9 @@ def _find(path: Path | None, environ: Mapping[str, str]) -> Path | None:
     return DEFAULT_FILE if DEFAULT_FILE.exists() else None
 
 
-def _read_tree(file: Path) -> dict[str, Any]:
+def _read_tree(file: Path, read: Callable[[Path], bytes]) -> dict[str, Any]:
     try:
-        tree = tomllib.loads(_contents(file).decode())
+        tree = tomllib.loads(read(file).decode())
     except UnicodeDecodeError as e:
         raise SettingsError(f"{file}: expected UTF-8: {e}") from e
     # besides its own error tomllib lets those of int() and of deep nesting through
@@ -66,8 +101,8 @@ def _read_tree(file: Path) -> dict[str, Any]:
         raise SettingsError(f"{file}: expected TOML: {e}") from e
     except OSError as e:
         raise SettingsError(f"{file}: cannot be read: {e.strerror}") from e
-    tree = _change(tree, "types", "schema", lambda name, path: _schema(file, name, path))
-    return with_manifests(file, tree, _contents)
+    tree = _change(tree, "types", "schema", lambda name, path: _schema(file, name, path, read))
+    return with_manifests(file, tree, read)
 
 
 def _contents(file: Path) -> bytes:
@@ -92,10 +127,10 @@ def _change(
     return {**tree, table: {**sections, **changed}}
 
 
-def _schema(file: Path, event_type: str, path: str) -> object:
+def _schema(file: Path, event_type: str, path: str, read: Callable[[Path], bytes]) -> object:
     at = f"{file}: {join('types', event_type, 'schema')}"
     try:
-        return msgspec.json.decode(_contents(file.parent / path))
+        return msgspec.json.decode(read(file.parent / path))
     except OSError as e:
         raise SettingsError(f"{at}: {path!r} cannot be read: {e.strerror}") from e
     # ValueError: not UTF-8, or a path with a NUL in it

@@ -212,6 +212,11 @@ def parse_settings(tree: object, origin: str | Origins) -> Settings:
     return settings
 
 
+def to_tree(settings: Settings) -> dict[str, Any]:
+    """Return what was written, and nothing that was not: the tree that gives *settings* again."""
+    return settings.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
 def _contradictions(settings: Settings) -> Iterator[Problem]:
     """Find values that are right on their own and wrong together."""
     yield from _not_above("timeout_ms", settings.timeout_ms, settings.max_timeout_ms)

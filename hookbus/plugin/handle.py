@@ -75,6 +75,8 @@ class Handling:
     def __init__(self, plugin: Plugin) -> None:
         self._plugin = plugin
         self.slots = Slots()
+        #: Which values of its configuration the plugin cannot have; empty if it has all.
+        self.unusable = ""
         self._observing = asyncio.Semaphore(MAX_OBSERVING)
         self._clock = clock_of(asyncio.get_running_loop())
 
@@ -84,6 +86,8 @@ class Handling:
         An exception of the handler becomes a ``service_error`` without its text: what went wrong
         inside is for the plugin's log, not for the bus.
         """
+        if self.unusable:
+            return self._error(call, "service_error", self.unusable)
         if self.slots.are_full_for(hook):
             running = self.slots.async_calls if hook.is_async else self.slots.threads
             return self._error(call, "overloaded", f"{running} calls in flight")
@@ -116,6 +120,8 @@ class Handling:
         Raises:
             HandlerFailed: The message should come again.
         """
+        if self.unusable:
+            raise HandlerFailed(self.unusable)
         event = event_of(message.event, hook, message)
         async with self._observing:  # the stream keeps what must wait
             result = await self._run(hook, event)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from hookbus import subjects
+from hookbus.config.plugin_values import resolve_values
 from hookbus.emitter import Emitter
 from hookbus.errors import TransportError
 from hookbus.loop import clock_of
@@ -210,7 +211,16 @@ class PluginServer:
         except NOT_JSON as e:
             log.warning("malformed_config: %s", e)
             return
-        self._plugin.configure(changed.config)
+        self._configure(changed.config)
+
+    def _configure(self, config: Mapping[str, Any]) -> None:
+        """Take new values; a plugin that lacks one of them must not answer as if it had it."""
+        values, problems = resolve_values(config)
+        self._handling.unusable = "; ".join(map(str, problems))
+        if problems:
+            log.error("plugin=%s: %s", self._plugin.name, self._handling.unusable)
+            return
+        self._plugin.configure(values)
 
     def _announce_again(self) -> None:
         if self._announcing is not None:
@@ -233,7 +243,7 @@ class PluginServer:
                 await asyncio.sleep(delay)
                 continue
             self.answered = answer
-            self._plugin.configure(answer.config)
+            self._configure(answer.config)
             self.on_answer(answer)
             return
 

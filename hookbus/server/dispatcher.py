@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from hookbus import __version__, subjects
 from hookbus.config.connection import Connection
@@ -28,6 +28,10 @@ class DispatcherServer:
     @property
     def is_ready(self) -> bool:
         return self._role is not None and self._role.is_ready
+
+    @property
+    def health(self) -> dict[str, Any]:
+        return {"generation": self._role.ingress.generation if self._role else 0}
 
     async def start(self, transport: NatsTransport) -> None:
         async def open_config() -> NatsKeyValue:

@@ -1,4 +1,4 @@
-"""/healthz and /readyz: whether a role's process is connected, and whether it can do its work."""
+"""/healthz and /readyz: whether a role's process is alive, and whether it can do its work."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from hookbus.server.host import Host
 def health_routes(host: Host) -> list[tuple[str, HttpHandler]]:
     """Make the routes; each answers 200 when all is well and 503 otherwise, with a small JSON."""
     return [
-        ("/healthz", _route(host, lambda: host.is_connected)),
+        # alive without a broker, too: to start it again would bring no broker back
+        ("/healthz", _route(host, lambda: True)),
         ("/readyz", _route(host, lambda: host.is_ready)),
     ]
 
@@ -29,6 +30,7 @@ def _route(host: Host, is_well: Callable[[], bool]) -> HttpHandler:
             "version": __version__,
             "connected": host.is_connected,
             "ready": host.is_ready,
+            **host.role.health,
         }
         headers = {"content-type": "application/json"}
         return AsgiResponse(msgspec.json.encode(body), 200 if well else 503, headers)

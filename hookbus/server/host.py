@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from hookbus.config.connection import Connection
 from hookbus.errors import HookbusError, SettingsError
@@ -27,6 +27,10 @@ class Role(Protocol):
     @property
     def is_ready(self) -> bool:
         """Tell whether it can do its work now."""
+
+    @property
+    def health(self) -> dict[str, Any]:
+        """What else an operator should know; a value that JSON can say by name."""
 
     async def start(self, transport: NatsTransport) -> None:
         """Begin over a connection of its own.

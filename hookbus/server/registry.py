@@ -6,11 +6,12 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable
-from typing import Final
+from typing import Any, Final
 
-from hookbus import __version__, subjects
+from hookbus import __version__, presence, subjects
 from hookbus.config.connection import Connection
-from hookbus.config.settings import Settings
+from hookbus.config.settings import Settings, StreamsSettings
+from hookbus.configuration import Made
 from hookbus.control import Control
 from hookbus.errors import Disconnected, HookbusError
 from hookbus.keyvalue import NatsKeyValue
@@ -18,13 +19,18 @@ from hookbus.observers import ensure_streams, sync_consumers
 from hookbus.plugin_config import plugin_config, tell_config
 from hookbus.presence import Endpoint, Presence, Service
 from hookbus.registry import Registry
+from hookbus.server.file_watch import FileWatch
 from hookbus.server.host import Host
 from hookbus.server.rpc import Rpc
+from hookbus.settings_changes import Source, tell_changed_configs
 from hookbus.snapshot import Binding
 from hookbus.streams import NatsStreams
 from hookbus.transport import NatsTransport
 
 RETRY: Final = 0.25  # seconds between attempts to write the configuration
+LOOK: Final = 0.5  # seconds between two looks at the settings file
+PRESENCE_WINDOW: Final = 0.2  # seconds to hear of other registries
+KEPT_GENERATIONS: Final = 64
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +40,10 @@ class RegistryServer:
 
     name: Final = "registry"
 
-    def __init__(self, settings: Settings, connection: Connection) -> None:
-        self._settings = settings
+    def __init__(self, source: Source, watch: FileWatch | None, connection: Connection) -> None:
+        """*watch* follows the file of *source*, if there is one."""
+        self._source = source
+        self._watch = watch
         self._connection = connection
         self._serving: _Serving | None = None
 
@@ -43,12 +51,16 @@ class RegistryServer:
     def is_ready(self) -> bool:
         return self._serving is not None and self._serving.is_ready
 
+    @property
+    def health(self) -> dict[str, Any]:
+        return {} if self._serving is None else self._serving.health
+
     async def start(self, transport: NatsTransport) -> None:
-        config = await NatsKeyValue.open(transport, subjects.CONFIG_BUCKET)
+        config = await _open_config(transport)
         state = await NatsKeyValue.open(transport, subjects.STATE_BUCKET)
-        registry = Registry(transport, config, state, self._settings)
+        registry = Registry(transport, config, state, self._source)
         rpc = Rpc(self._connection.nats_url, self.name, transport)
-        self._serving = _Serving(transport, registry, self._settings, rpc)
+        self._serving = _Serving(transport, registry, rpc, self._watch)
         await self._serving.start()
 
     async def stop(self) -> None:
@@ -57,24 +69,30 @@ class RegistryServer:
             await serving.stop()
 
 
-def host(connection: Connection, settings: Settings) -> Host:
+def host(connection: Connection, source: Source, watch: FileWatch | None) -> Host:
     """Make a registry that is not started yet."""
-    return Host(RegistryServer(settings, connection), connection)
+    return Host(RegistryServer(source, watch, connection), connection)
+
+
+async def _open_config(transport: NatsTransport) -> NatsKeyValue:
+    return await NatsKeyValue.open(transport, subjects.CONFIG_BUCKET, history=KEPT_GENERATIONS)
 
 
 class _Serving:
     """A registry over one connection."""
 
     def __init__(
-        self, transport: NatsTransport, registry: Registry, settings: Settings, rpc: Rpc
+        self, transport: NatsTransport, registry: Registry, rpc: Rpc, watch: FileWatch | None
     ) -> None:
         self._transport = transport
         self._registry = registry
-        self._settings = settings
         self._rpc = rpc
+        self._watch = watch
         self._streams = NatsStreams(transport)
         self._control = Control(registry, transport)
-        self._announced = Endpoint("announce", subjects.ANNOUNCE_ALL, subjects.REGISTRY_QUEUE)
+        self._announced = Endpoint(
+            "announce", subjects.ANNOUNCE_ALL, subjects.REGISTRY_QUEUE, data=lambda: self.health
+        )
         self._asked = Endpoint("control", subjects.CONTROL_ALL, subjects.REGISTRY_QUEUE)
         self._presence = Presence(
             transport,
@@ -85,42 +103,67 @@ class _Serving:
                 endpoints=[self._announced, self._asked],
             ),
         )
-        self._generation = 0
+        self._made: Made | None = None
+        self._file_problem: str | None = None
+        self._ensured: StreamsSettings | None = None
         self._again = asyncio.Event()
-        self._keeping: asyncio.Task[None] | None = None
-        registry.on_bindings = self._on_bindings
+        self._tasks: list[asyncio.Task[None]] = []
+        registry.configuration.on_settings = self._on_settings
+        registry.configuration.on_bindings = self._on_bindings
         rpc.answer(subjects.ANNOUNCE_ALL, subjects.REGISTRY_QUEUE, self._on_announce)
         rpc.answer(subjects.CONTROL_ALL, subjects.REGISTRY_QUEUE, self._on_control)
 
     @property
     def is_ready(self) -> bool:
-        """The configuration is written, and requests are taken."""
-        return self._generation > 0 and self._rpc.is_connected
+        """The configuration is written, or waits for an operator, and requests are taken."""
+        return self._made is not None and self._rpc.is_connected
+
+    @property
+    def health(self) -> dict[str, Any]:
+        """What an operator should know, also while all works."""
+        last = self._registry.configuration.last
+        return {
+            "generation": last.generation if last else 0,
+            "owner": last.state.owner if last else None,
+            "waiting": last is not None and last.state.applied is None,
+            "settings_problem": self._file_problem or self._registry.configuration.problem,
+        }
 
     async def start(self) -> None:
         """Write the configuration, then listen: a request must find what was there before."""
-        await self._write()
+        is_owned_elsewhere = await self._is_owned_elsewhere()
+        made = await self._registry.settings.begin(is_owned_elsewhere=is_owned_elsewhere)
+        await self._written(made)
+        if made.state.applied is None:
+            log.warning("no settings are applied yet; next: hookbus settings apply FILE")
         await self._presence.start()
         await self._rpc.start()
         self._transport.on_reconnect(self._again.set)
-        self._keeping = asyncio.get_running_loop().create_task(self._keep())
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._keep()), loop.create_task(self._follow_file())]
 
     async def stop(self) -> None:
-        if self._keeping is not None:
-            self._keeping.cancel()
-            await asyncio.wait([self._keeping])
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         await self._rpc.stop()
         self._registry.stop()
         await self._presence.stop()
 
-    async def _write(self) -> None:
-        await ensure_streams(self._streams, self._settings)
-        made = await self._registry.start()
-        # the settings may be others than before a restart: who serves already must hear of it
+    async def _is_owned_elsewhere(self) -> bool:
+        """Tell whether another registry is there whose file owns the settings."""
+        answers = await presence.ask(
+            self._transport, "STATS", subjects.REGISTRY_SERVICE, window=PRESENCE_WINDOW
+        )
+        return any(_owner(answer) for answer in answers)
+
+    async def _written(self, made: Made) -> None:
+        """Tell everybody: the settings may be others than before a restart."""
         for plugin in sorted({binding.plugin for binding in made.bound.document.bindings}):
             config = plugin_config(made.state.settings, plugin)
             await tell_config(self._transport, plugin, config)
-        self._generation = made.generation
+        self._made = made
 
     async def _keep(self) -> None:
         """See after each reconnect that all is there: the broker may have come back empty."""
@@ -129,9 +172,10 @@ class _Serving:
             await self._again.wait()
             self._again.clear()
             try:
-                for bucket in (subjects.CONFIG_BUCKET, subjects.STATE_BUCKET):
-                    await NatsKeyValue.open(self._transport, bucket)
-                await self._write()
+                await _open_config(self._transport)
+                await NatsKeyValue.open(self._transport, subjects.STATE_BUCKET)
+                self._ensured = None
+                await self._written(await self._registry.settings.refresh())
                 told = ""
             except Disconnected:
                 continue  # the next reconnect sets it again
@@ -141,6 +185,29 @@ class _Serving:
                 told = str(e)
                 await asyncio.sleep(RETRY)
                 self._again.set()
+
+    async def _follow_file(self) -> None:
+        """Put the file in force when it changes; a bad one leaves in force what is."""
+        while self._watch is not None:
+            await asyncio.sleep(LOOK)
+            try:
+                settings = self._watch.look()
+                if settings is None:
+                    continue
+                change = await self._registry.settings.adopt(settings)
+                await tell_changed_configs(self._transport, change)
+                self._file_problem = None
+                log.info("the settings file changed")
+            except Disconnected:
+                self._watch.look_again()
+            except HookbusError as e:
+                self._file_problem = str(e)
+                log.error("the changed settings file is not in force: %s", e)
+
+    async def _on_settings(self, settings: Settings) -> None:
+        if settings.streams != self._ensured:
+            await ensure_streams(self._streams, settings)
+            self._ensured = settings.streams
 
     async def _on_bindings(self, bindings: tuple[Binding, ...]) -> None:
         await sync_consumers(self._streams, bindings)
@@ -152,6 +219,14 @@ class _Serving:
     async def _on_control(self, subject: str, body: bytes) -> bytes:
         principal, operation = subjects.principal_and_type(subject)  # the same shape
         return await _counted(self._asked, self._control.answer(principal, operation, body))
+
+
+def _owner(answer: dict[str, Any]) -> str | None:
+    """Who owns the settings, as a registry says; anybody may answer in its name, in any shape."""
+    match answer.get("endpoints"):
+        case [{"data": {"owner": str(owner)}}, *_]:
+            return owner
+    return None
 
 
 async def _counted(endpoint: Endpoint, answer: Awaitable[bytes]) -> bytes:

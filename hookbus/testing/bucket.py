@@ -10,11 +10,13 @@ from hookbus.keyvalue import Entry
 
 @dataclass(slots=True)
 class Bucket:
-    """Versions by key; a deleted key keeps its newest revision and has no value."""
+    """Versions by key, the last *history* of each; a deleted key has no value."""
 
+    history: int = 64
     revision: int = 0
     revisions: dict[str, int] = field(default_factory=dict)
     values: dict[str, bytes] = field(default_factory=dict)
+    versions: dict[str, list[Entry]] = field(default_factory=dict)
     on_write: list[Callable[[str, Entry], None]] = field(default_factory=list)
 
     def get(self, key: str) -> Entry | None:
@@ -26,6 +28,9 @@ class Bucket:
         self.revision += 1
         self.revisions[key] = self.revision
         self.values[key] = value
+        versions = self.versions.setdefault(key, [])
+        versions.append(Entry(value, self.revision))
+        del versions[: -self.history]
         for callback in tuple(self.on_write):
             callback(key, Entry(value, self.revision))
         return self.revision

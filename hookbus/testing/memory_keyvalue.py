@@ -41,6 +41,11 @@ class MemoryKeyValue:
         self._require_connection()
         return self._bucket.get(key)
 
+    async def history(self, key: str) -> list[Entry]:
+        check_key(self._name, key)
+        self._require_connection()
+        return list(self._bucket.versions.get(key, ()))
+
     async def keys(self) -> list[str]:
         self._require_connection()
         return sorted(self._bucket.values)
@@ -59,9 +64,11 @@ class MemoryKeyValue:
             raise key_conflict(self._name, key, revision)
         return self._bucket.put(key, value)
 
-    async def delete(self, key: str) -> None:
+    async def delete(self, key: str, revision: int = 0) -> None:
         check_key(self._name, key)
         self._require_connection()
+        if revision and not self._bucket.is_newest(key, revision):
+            raise key_conflict(self._name, key, revision)
         self._bucket.delete(key)
 
     async def watch(self, key: str, callback: Callable[[Entry], None]) -> MemoryWatch:

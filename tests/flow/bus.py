@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from hookbus import control, observers, presence, subjects
-from hookbus.config.settings import parse_settings
+from hookbus.config.settings import Settings, parse_settings
 from hookbus.control import Control
 from hookbus.dispatch.role import DispatcherRole
 from hookbus.emitter import Emitter
@@ -17,6 +17,7 @@ from hookbus.message import Message
 from hookbus.models import Continue, Decision, HookEvent
 from hookbus.plugin import Plugin, PluginServer
 from hookbus.registry import Registry
+from hookbus.settings_changes import Source
 from hookbus.snapshot import Binding, ConfigDocument, decode_document
 from hookbus.streams import Streams
 from hookbus.transport import Transport
@@ -89,14 +90,18 @@ class Bus:
 
     async def start_registry(self, **settings: Any) -> Registry:
         """Host a registry, as the role does; it is never in the way of an emit."""
-        transport = self.registry_transport = await self.connect("registry")
         said = parse_settings({"mode": "development", **settings}, "the test's settings")
+        return await self.host_registry(Source(said))
+
+    async def host_registry(self, source: Source) -> Registry:
+        """Host a registry over its own connection, started with *source*."""
+        transport = self.registry_transport = await self.connect("registry")
         config = await self.engine.bucket(transport, subjects.CONFIG_BUCKET)
         state = await self.engine.bucket(transport, subjects.STATE_BUCKET)
-        self.registry = Registry(transport, config, state, said)
+        self.registry = Registry(transport, config, state, source)
         self.streams = self.engine.streams(transport)
-        await observers.ensure_streams(self.streams, said)
-        self.registry.on_bindings = _consumers_on(self.streams)
+        await observers.ensure_streams(self.streams, source.settings or Settings())
+        self.registry.configuration.on_bindings = _consumers_on(self.streams)
         answering = Control(self.registry, transport)
 
         async def on_announce(message: Message) -> None:
@@ -117,7 +122,7 @@ class Bus:
                 subject, self._tasks_of(answer), queue=subjects.REGISTRY_QUEUE
             )
             self._closing.append(subscription.drain)
-        await self.registry.start()
+        await self.registry.settings.begin()
         await transport.flush()
         return self.registry
 
@@ -160,7 +165,7 @@ class Bus:
 
     async def served(self) -> int:
         """Wait until every dispatcher uses the newest generation; return it."""
-        made = await self.registry.start()
+        made = await self.registry.settings.refresh()
         await self.until(
             lambda: all(d.ingress.generation >= made.generation for d in self.dispatchers)
         )

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from hookbus import Plugin, subjects
-from hookbus.config.settings import parse_settings
 from hookbus.control import request
 from hookbus.errors import ControlError
 from hookbus.registry import Registry
+from hookbus.settings_changes import Source
 from tests.flow.bus import Bus, calm_plugin
 from tests.flow.scripted import SILENCE, Scripted, says, sends
 
@@ -215,7 +215,7 @@ async def test_an_override_that_is_over_is_forgotten_with_the_next_one(bus: Bus)
         bus.registry_transport,
         await bus.engine.bucket(bus.transport, subjects.CONFIG_BUCKET),
         await bus.engine.bucket(bus.transport, subjects.STATE_BUCKET),
-        parse_settings({"mode": "development"}, "the test"),
+        Source(),
         lambda: now,
     )
     await registry.set_mode("a", None, "shadow", 60, by="ops")

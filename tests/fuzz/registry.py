@@ -120,7 +120,7 @@ async def check_alive(bus: Bus) -> None:
     Raises:
         Finding: They do not, or it cannot.
     """
-    made = await bus.registry.start()
+    made = await bus.registry.settings.refresh()
     try:
         async with asyncio.timeout(1):
             await bus.until(lambda: bus.dispatcher.ingress.generation >= made.generation)

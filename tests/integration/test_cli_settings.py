@@ -82,7 +82,7 @@ def test_json_is_what_the_registry_says_and_what_is_in_force(bus: Bus) -> None:
     shown = json.loads(bus.run("settings", "--json").stdout)
 
     assert {"key": "max_depth", "value": 5, "origin": "default"} in shown["settings"]
-    assert shown["overrides"] == {"removed": {}, "modes": {}}
+    assert shown["overrides"] == {"removed": {}, "modes": {}, "approved": {}}
 
 
 def test_an_applied_file_is_in_force_when_the_command_returns(bus: Bus, file: Path) -> None:

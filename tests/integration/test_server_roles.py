@@ -56,17 +56,18 @@ def is_ready(process: Process) -> bool:
 
 
 @pytest.mark.parametrize("role", ["registry", "dispatcher"])
-def test_a_role_without_a_broker_answers_503_says_why_once_and_ends_with_0(
+def test_a_role_without_a_broker_is_alive_says_why_it_is_not_ready_and_ends_with_0(
     role: str, tmp_path: Path
 ) -> None:
     url = "nats://127.0.0.1:1"
     with running(serve(role), tmp_path, HOOKBUS_NATS_URL=url) as process:
         status, body = get(f"{health_url(process)}/healthz")
+        ready, _ = get(f"{health_url(process)}/readyz")
         eventually(lambda: "no connection to" in process.errors.read_text())
         code = process.stop(signal.SIGTERM)
 
     log = process.errors.read_text()
-    assert (status, body["role"], body["connected"]) == (503, role, False)
+    assert (status, body["role"], body["connected"], ready) == (200, role, False, 503)
     assert code == 0
     assert log.count("no connection to") == 1
     assert "Traceback" not in log
@@ -76,6 +77,7 @@ def test_roles_that_came_before_the_broker_become_ready_with_it(tmp_path: Path) 
     with EmbeddedBroker.start(data_dir=tmp_path / "data") as broker:
         url = broker.url
     environ = {"HOOKBUS_NATS_URL": url}
+    (tmp_path / "hookbus.toml").write_text("timeout_ms = 900")
     with (
         running(serve("registry"), tmp_path, **environ) as registry,
         running(serve("dispatcher"), tmp_path, **environ) as dispatcher,
@@ -102,7 +104,8 @@ def test_a_lost_broker_is_told_by_health(own_broker: EmbeddedBroker, tmp_path: P
         eventually(lambda: is_ready(process))
         own_broker.stop()
 
-        eventually(lambda: get(f"{health_url(process)}/healthz")[0] == 503)
+        eventually(lambda: get(f"{health_url(process)}/readyz")[0] == 503)
+        assert get(f"{health_url(process)}/healthz")[0] == 200
         code = process.stop(signal.SIGTERM)
 
     assert code == 0
@@ -114,6 +117,7 @@ def test_a_registry_on_a_broker_that_came_back_empty_makes_everything_again(
 ) -> None:
     with EmbeddedBroker.start(data_dir=tmp_path / "first") as broker:
         url, port = broker.url, broker.port
+        (tmp_path / "hookbus.toml").write_text("timeout_ms = 900")
         registry = Process(serve("registry"), tmp_path, HOOKBUS_NATS_URL=url)
         try:
             eventually(lambda: is_ready(registry))
@@ -210,6 +214,7 @@ def test_logs_are_one_json_object_a_line_on_request(
 ) -> None:
     command = serve("registry")
     environ = {"HOOKBUS_NATS_URL": own_broker.url, "HOOKBUS_LOG": "json"}
+    (tmp_path / "hookbus.toml").write_text("timeout_ms = 900")
     with running(command, tmp_path, **environ) as process:
         eventually(lambda: "registry is on the bus" in process.errors.read_text())
 

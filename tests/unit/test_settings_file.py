@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from hookbus.cli.app import make_app
 from hookbus.cli.errors import UsageError
-from hookbus.cli.settings_file import read_file, rows_of, to_toml, to_tree
+from hookbus.cli.settings_file import read_file, rows_of, to_apply, to_toml
 from hookbus.config.flatten import Row, flatten
 from hookbus.config.settings import Settings, parse_settings
 from hookbus.errors import SettingsError
@@ -67,7 +67,7 @@ def test_settings_as_a_file_give_the_same_settings_again(
 def test_the_tree_of_a_file_gives_the_same_settings_again(tmp_path: Path) -> None:
     settings = read_file(as_file(EVERYTHING, tmp_path / "hookbus.toml"))
 
-    assert values(parse_settings(to_tree(settings), "the test")) == values(settings)
+    assert values(parse_settings(to_apply(settings), "the test")) == values(settings)
 
 
 def test_defaults_stand_in_the_file_as_comments(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_tree_names_no_mode_that_the_file_does_not_name(tmp_path: Path) -> Non
     file = tmp_path / "hookbus.toml"
     file.write_text("timeout_ms = 900\n")
 
-    assert to_tree(read_file(file)) == {"timeout_ms": 900}
+    assert to_apply(read_file(file)) == {"timeout_ms": 900}
 
 
 def test_the_environment_does_not_change_a_file(

@@ -1,0 +1,209 @@
+"""The configuration document: worked out anew after each change, and written by compare-and-set.
+
+Its only state is the broker's KV, so registries need nothing of each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import zlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from hookbus import subjects
+from hookbus.applied import Applied, decode_applied, encode_applied
+from hookbus.config.settings import Settings
+from hookbus.errors import HookbusError, KeyConflict, SettingsError
+from hookbus.keyvalue import Entry, KeyValue
+from hookbus.policy import Bound, Overrides, bind, demand_named, next_end
+from hookbus.registry_state import NOTHING_APPLIED, State, StateStore
+from hookbus.snapshot import (
+    Binding,
+    Change,
+    ConfigDocument,
+    decode_document,
+    encode_document,
+    is_same,
+)
+
+ATTEMPTS: Final = 20  # at a compare-and-set, against other registries
+OURSELVES: Final = "registry"  # who made what no plugin and no operator asked for
+
+log = logging.getLogger(__name__)
+
+#: Says which settings are to be in force; takes and returns None for none.
+Settle = Callable[[Applied | None], Applied | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The configuration after a change; its generation is the KV's revision, 0 before the first."""
+
+    generation: int
+    bound: Bound
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One that is kept."""
+
+    number: int
+    document: ConfigDocument
+
+    @property
+    def applied(self) -> Applied | None:
+        """Its settings; None also if another version of the bus wrote them."""
+        try:
+            return decode_applied(self.document.settings)
+        except msgspec.DecodeError:
+            return None
+
+
+class Configuration:
+    """Writes what announcements, settings and overrides come to."""
+
+    def __init__(self, config: KeyValue, store: StateStore, now: Callable[[], float]) -> None:
+        """*now* is the wall clock, for overrides that have an end."""
+        self.store = store
+        self._config = config
+        self.now = now
+        self._expiry: asyncio.TimerHandle | None = None
+        self._expiring: asyncio.Task[None] | None = None
+        self._settings = (b"", NOTHING_APPLIED)  # what was read the last time, and out of what
+        #: What was made the last time by this registry.
+        self.last: Made | None = None
+        #: Why the settings in force are not what they should be, for health.
+        self.problem: str | None = None
+        #: Called with the settings before each write, to make the streams as they say.
+        self.on_settings: Callable[[Settings], Awaitable[None]] = _nothing
+        #: Called with the bindings after each change, to make the observers' consumers.
+        self.on_bindings: Callable[[tuple[Binding, ...]], Awaitable[None]] = _nothing
+        #: Called when an override has ended, which changes what is bound.
+        self.on_expiry: Callable[[], Awaitable[object]] = _nowhere
+
+    def stop(self) -> None:
+        """Let nothing end by itself any more."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+
+    async def load(self) -> State:
+        """Read all that the configuration is made of."""
+        entry = await self._config.get(subjects.CONFIG_KEY)
+        return await self._load(self._applied(_document(entry)))
+
+    def bind(self, state: State) -> Bound:
+        """Work out what *state* comes to now."""
+        return bind(state.announced, state.settings, state.overrides, self.now())
+
+    async def write(self, by: str, what: str, settle: Settle = lambda applied: applied) -> Made:
+        """Write the document; one that is equal is left alone (L04).
+
+        Before any settings are applied nothing is written, and who dispatches is not ready.
+
+        Raises:
+            SettingsError: A plugin that the settings name cannot be bound (R31).
+            HookbusError: The document is too large, or other registries are always faster.
+        """
+        self.last = await self._write(by, what, settle)
+        return self.last
+
+    async def _write(self, by: str, what: str, settle: Settle) -> Made:
+        for _ in range(ATTEMPTS):
+            entry = await self._config.get(subjects.CONFIG_KEY)
+            # all else is read after the revision: who changes it behind us makes our write fail
+            document = _document(entry)
+            applied = settle(self._applied(document))
+            state = await self._load(applied)
+            bound = self.bind(state)
+            demand_named(bound, state.settings)
+            await self.on_settings(state.settings)
+            generation = entry.revision if entry else 0
+            if applied is None:
+                return Made(generation, bound, state)
+            new = msgspec.structs.replace(bound.document, settings=encode_applied(applied))
+            if document is None or not is_same(document, new):
+                change = Change(by=by, at=self.timestamp(), what=what)
+                encoded = encode_document(msgspec.structs.replace(new, made=change))
+                try:
+                    generation = await self._config.update(subjects.CONFIG_KEY, encoded, generation)
+                except KeyConflict:
+                    continue
+                log.info("generation %d: %d bindings (%s)", generation, len(new.bindings), what)
+            await self.on_bindings(new.bindings)
+            self._wait_for_expiry(state.overrides)
+            return Made(generation, replace(bound, document=new), state)
+        raise HookbusError(f"the configuration could not be written: {ATTEMPTS} conflicts in a row")
+
+    async def generations(self) -> list[Generation]:
+        """Read those that are kept, the oldest first."""
+        entries = await self._config.history(subjects.CONFIG_KEY)
+        found = ((entry.revision, _document(entry)) for entry in entries)
+        return [Generation(number, document) for number, document in found if document is not None]
+
+    def timestamp(self) -> str:
+        """Say the time for people: ``"2026-11-21T10:00:00Z"``"""
+        at = datetime.fromtimestamp(self.now(), UTC)
+        return at.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+    def _applied(self, document: ConfigDocument | None) -> Applied | None:
+        """Read the applied settings; what cannot be read serves on, and nothing is written."""
+        try:
+            applied = decode_applied(document.settings) if document is not None else None
+            if applied is not None:
+                self._parse(applied)
+        except (msgspec.DecodeError, SettingsError) as e:
+            self.problem = f"the applied settings cannot be read: {e}; apply a file"
+            log.error("%s", self.problem)
+            return None
+        self.problem = None
+        return applied
+
+    def _parse(self, applied: Applied) -> Settings:
+        encoded = bytes(encode_applied(applied))
+        if encoded != self._settings[0]:
+            self._settings = (encoded, applied.settings())
+        return self._settings[1]
+
+    async def _load(self, applied: Applied | None) -> State:
+        settings = self._parse(applied) if applied is not None else NOTHING_APPLIED
+        return await self.store.load(applied, settings)
+
+    def _wait_for_expiry(self, overrides: Overrides) -> None:
+        """Work it out again when the next override ends."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+        end = next_end(overrides, self.now())
+        if end is not None:
+            self._expiry = asyncio.get_running_loop().call_later(end - self.now(), self._expire)
+
+    def _expire(self) -> None:
+        self._expiring = asyncio.get_running_loop().create_task(self._on_expired())
+
+    async def _on_expired(self) -> None:
+        try:
+            await self.on_expiry()
+        except HookbusError as e:  # the next change works it out again
+            log.warning("override_not_ended: %s", e)
+
+
+def _document(entry: Entry | None) -> ConfigDocument | None:
+    """Decode; what another version of the bus wrote, and this one cannot read, is nothing."""
+    try:
+        return decode_document(entry.value) if entry is not None else None
+    except (msgspec.DecodeError, ValueError, zlib.error) as e:
+        log.error("configuration_unreadable: %s", e)
+        return None
+
+
+async def _nothing(argument: object) -> None:
+    pass
+
+
+async def _nowhere() -> None:
+    pass

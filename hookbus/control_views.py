@@ -1,0 +1,54 @@
+"""What the registry's answers to operators look like. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from hookbus.config.flatten import flatten
+from hookbus.config.settings import Settings
+from hookbus.configuration import Made
+from hookbus.errors import Problem
+from hookbus.snapshot import Binding
+
+
+def plugin_view(
+    name: str, made: Made, replicas: list[dict[str, Any]], refused: tuple[Problem, ...]
+) -> dict[str, Any]:
+    bound, state = made.bound, made.state
+    bindings = [b for b in bound.document.bindings if b.plugin == name]
+    announcement = state.announced.get(name)
+    wrong = refused or bound.problems.get(name, ())
+    problem = bound.pending.get(name) or "; ".join(map(str, wrong))
+    return {
+        "plugin": name,
+        "version": announcement.version if announcement else None,
+        "state": "bound" if bindings else "refused" if refused else "pending",
+        "problem": problem or None,
+        "hooks": [_hook(b, bound.origins.get((name, b.hook), {})) for b in bindings],
+        "replicas": replicas,
+    }
+
+
+def _hook(binding: Binding, origins: dict[str, str]) -> dict[str, Any]:
+    """Show a binding; what *origins* does not name is the default."""
+    hook: dict[str, Any] = msgspec.to_builtins(binding)
+    for member in ("plugin", "mode_until", "mode_then"):  # an override's end is in the origin
+        del hook[member]
+    return {"name": hook.pop("hook"), **hook, "origins": origins}
+
+
+def difference(before: Settings, after: Settings) -> list[dict[str, Any]]:
+    """What other settings change, as ``{key, before, after}``; None is not said."""
+    old = {row.key: row.value for row in flatten(before)}
+    new = {row.key: row.value for row in flatten(after)}
+    return [
+        {"key": key, "before": plain(old.get(key)), "after": plain(new.get(key))}
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key)
+    ]
+
+
+def plain(value: Any) -> Any:
+    return msgspec.to_builtins(value, enc_hook=str)

@@ -1,0 +1,217 @@
+"""Changes of the settings as a whole: by the file that owns them, by an operator, and back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from hookbus.applied import Applied, digest_of
+from hookbus.config.settings import Settings
+from hookbus.configuration import OURSELVES, Configuration, Made, Settle
+from hookbus.errors import ControlError, SettingsError
+from hookbus.plugin_config import plugin_config, tell_config
+from hookbus.policy import bind, unbinds
+from hookbus.registry_state import State
+from hookbus.transport import Transport
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a registry was started with.
+
+    Attributes:
+        settings: a file's; None leaves it to what is applied.
+        owner: the file, if nobody else may change the settings.
+    """
+
+    settings: Settings | None = None
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsChange:
+    """The states before and after; *made* is None for a trial."""
+
+    before: State
+    after: State
+    made: Made | None
+
+
+class SettingsChanges:
+    """Puts settings in force, one change at a time."""
+
+    def __init__(
+        self, configuration: Configuration, changing: asyncio.Lock, source: Source
+    ) -> None:
+        self._configuration = configuration
+        self._changing = changing
+        self._source = source
+        self._last: Applied | None = None
+
+    async def begin(self, *, is_owned_elsewhere: bool = False) -> Made:
+        """Put in force what this registry was started with.
+
+        Without a file it is what was applied before; then also an owner that is gone
+        (*is_owned_elsewhere* is false) owns nothing any more.
+
+        Raises:
+            SettingsError: A plugin that the settings name cannot be bound (R31).
+        """
+        async with self._changing:
+            source = self._source
+            if source.settings is not None:
+                own = Applied.of(source.settings, source.owner)
+                return await self._put(_unless_applied_instead(own), "start")
+            return await self._put(
+                _keep if is_owned_elsewhere else _release, "start without a file"
+            )
+
+    async def adopt(self, settings: Settings) -> SettingsChange:
+        """Put the file's settings in force, which are others than before.
+
+        Raises:
+            SettingsError: A plugin that they name cannot be bound; what was before stays.
+        """
+        async with self._changing:
+            before = await self._configuration.load()
+            source = replace(self._source, settings=settings)
+            applied = Applied.of(settings, source.owner)
+            made = await self._put(lambda current: applied, f"{settings.origins.source} changed")
+            self._source = source
+            return SettingsChange(before, made.state, made)
+
+    async def refresh(self, what: str = "worked out anew") -> Made:
+        """Work the configuration out anew; a broker that came back empty gets it again."""
+        async with self._changing:
+            return await self._put(lambda current: current or self._last, what)
+
+    async def apply(self, tree: dict[str, Any], by: str, *, is_trial: bool) -> SettingsChange:
+        """Put other settings in force.
+
+        Raises:
+            ControlError: The settings cannot be used, a plugin cannot be bound under them, or
+                they belong to a file.
+        """
+        # a tree that does not name the mode must not turn a development bus into production
+        at = self._configuration.timestamp()
+
+        def applied(state: State) -> Applied:
+            complete = {"mode": state.settings.mode, **tree}
+            return _applied(complete, f"applied by {by} at {at}", state)
+
+        return await self._change(applied, by, "settings apply", is_trial=is_trial)
+
+    async def rollback(self, generation: int, by: str) -> SettingsChange:
+        """Put the settings of an earlier generation in force again; overrides stay.
+
+        Raises:
+            ControlError: That generation is not kept, or as `apply`.
+        """
+        kept = {g.number: g.applied for g in await self._configuration.generations()}
+        found = kept.get(generation)
+        if found is None:
+            numbers = ", ".join(map(str, kept)) or "none"
+            raise ControlError(
+                f"generation {generation} is not kept; there are: {numbers}",
+                code="unknown_generation",
+                pointer="/generation",
+            )
+        at = self._configuration.timestamp()
+        source = f"rolled back to generation {generation} by {by} at {at}"
+        what = f"settings rollback {generation}"
+        tree = found.tree
+        return await self._change(lambda state: _applied(tree, source, state), by, what)
+
+    async def _change(
+        self, applied: Callable[[State], Applied], by: str, what: str, *, is_trial: bool = False
+    ) -> SettingsChange:
+        async with self._changing:
+            before = await self._configuration.load()
+            demand_unowned(before, what)
+            new = applied(before)
+            try:
+                settings = new.settings()
+            except SettingsError as e:
+                raise ControlError(str(e), code="invalid_settings", pointer="/settings") from e
+            after = replace(before, settings=settings, applied=new)
+            now = self._configuration.now()
+            bound = bind(before.announced, settings, before.overrides, now)
+            if problems := unbinds(self._configuration.bind(before), bound, settings):
+                raise ControlError("; ".join(problems), code="unbindable", pointer="/settings")
+            if is_trial:
+                return SettingsChange(before, after, None)
+            made = await self._put(_unless_equal(new), what, by)
+            return SettingsChange(before, after, made)
+
+    async def _put(self, settle: Settle, what: str, by: str = OURSELVES) -> Made:
+        made = await self._configuration.write(by, what, settle)
+        self._last = made.state.applied
+        return made
+
+
+async def tell_changed_configs(transport: Transport, change: SettingsChange) -> None:
+    """Tell the plugins whose configuration is another one now."""
+    if change.made is None:
+        return
+    before, after = change.before.settings, change.made.state.settings
+    for plugin in sorted({*before.plugins, *after.plugins}):
+        config = plugin_config(after, plugin)
+        if config != plugin_config(before, plugin):
+            await tell_config(transport, plugin, config)
+
+
+def _unless_applied_instead(own: Applied) -> Settle:
+    """What an operator applied in place of these settings stays, unless their file owns all."""
+
+    def settle(current: Applied | None) -> Applied:
+        if current is None or current.owner != own.owner or current.instead_of != own.instead_of:
+            return own
+        return current
+
+    return settle
+
+
+def demand_unowned(state: State, what: str) -> None:
+    """Refuse what only the owner of the settings may do.
+
+    Raises:
+        ControlError: Names the owner.
+    """
+    if state.owner is not None:
+        raise ControlError(
+            f"{what} is refused: {state.owner} owns the settings; change that file",
+            code="owned",
+        )
+
+
+def _applied(tree: dict[str, Any], source: str, state: State) -> Applied:
+    instead_of = state.applied.instead_of if state.applied else ""
+    return Applied(tree=tree, source=source, instead_of=instead_of)
+
+
+def _unless_equal(new: Applied) -> Settle:
+    """Leave equal settings alone, whoever applied them: they change nothing."""
+    digest = digest_of(new.settings())
+
+    def settle(current: Applied | None) -> Applied:
+        if current is None or digest_of(current.settings()) != digest:
+            if current is not None and current.owner is not None:
+                raise ControlError(f"{current.owner} has just become the owner", code="owned")
+            return new
+        return current
+
+    return settle
+
+
+def _keep(current: Applied | None) -> Applied | None:
+    return current
+
+
+def _release(current: Applied | None) -> Applied | None:
+    if current is None or current.owner is None:
+        return current
+    return msgspec.structs.replace(current, owner=None)
