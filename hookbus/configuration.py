@@ -126,6 +126,7 @@ class Configuration:
             generation = entry.revision if entry else 0
             if applied is None:
                 return Made(generation, bound, state)
+            self.problem = None
             new = msgspec.structs.replace(bound.document, settings=encode_applied(applied))
             if document is None or not is_same(document, new):
                 change = Change(by=by, at=self.timestamp(), what=what)
@@ -158,8 +159,10 @@ class Configuration:
             if applied is not None:
                 self._parse(applied)
         except (msgspec.DecodeError, SettingsError) as e:
-            self.problem = f"the applied settings cannot be read: {e}; apply a file"
-            log.error("%s", self.problem)
+            problem = f"the applied settings cannot be read: {e}; apply a file"
+            if problem != self.problem:
+                log.error("%s", problem)
+            self.problem = problem
             return None
         self.problem = None
         return applied

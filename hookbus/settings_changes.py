@@ -86,8 +86,13 @@ class SettingsChanges:
 
     async def refresh(self, what: str = "worked out anew") -> Made:
         """Work the configuration out anew; a broker that came back empty gets it again."""
+
+        def settle(current: Applied | None) -> Applied | None:
+            # what is there and cannot be read a newer registry wrote: it is not lost
+            return self._last if current is None and not self._configuration.problem else current
+
         async with self._changing:
-            return await self._put(lambda current: current or self._last, what)
+            return await self._put(settle, what)
 
     async def apply(self, tree: dict[str, Any], by: str, *, is_trial: bool) -> SettingsChange:
         """Put other settings in force.

@@ -125,7 +125,7 @@ class _Serving:
         return {
             "generation": last.generation if last else 0,
             "owner": last.state.owner if last else None,
-            "waiting": last is not None and last.state.applied is None,
+            "waiting": last is not None and last.generation == 0,
             "settings_problem": self._file_problem or self._registry.configuration.problem,
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
@@ -93,12 +94,12 @@ class Bus:
         said = parse_settings({"mode": "development", **settings}, "the test's settings")
         return await self.host_registry(Source(said))
 
-    async def host_registry(self, source: Source) -> Registry:
+    async def host_registry(self, source: Source, now: Callable[[], float] = time.time) -> Registry:
         """Host a registry over its own connection, started with *source*."""
         transport = self.registry_transport = await self.connect("registry")
         config = await self.engine.bucket(transport, subjects.CONFIG_BUCKET)
         state = await self.engine.bucket(transport, subjects.STATE_BUCKET)
-        self.registry = Registry(transport, config, state, source)
+        self.registry = Registry(transport, config, state, source, now)
         self.streams = self.engine.streams(transport)
         await observers.ensure_streams(self.streams, source.settings or Settings())
         self.registry.configuration.on_bindings = _consumers_on(self.streams)

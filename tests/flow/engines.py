@@ -160,7 +160,7 @@ class NatsEngine:
 
     async def bucket(self, transport: Transport, name: str) -> KeyValue:
         assert isinstance(transport, NatsTransport)
-        return await NatsKeyValue.open(transport, name)
+        return await NatsKeyValue.open(transport, name, history=64)
 
     def streams(self, transport: Transport) -> Streams:
         assert isinstance(transport, NatsTransport)

@@ -100,7 +100,9 @@ def test_what_is_no_name_is_refused(bus: Bus) -> None:
     assert "expected a plugin's name, got 'No Name'" in done.stderr
 
 
-def test_an_approved_plugin_that_the_settings_do_not_name_is_exit_code_1(tmp_path: Path) -> None:
+def test_in_production_a_plugin_that_nobody_named_is_asked_once_it_is_approved(
+    tmp_path: Path,
+) -> None:
     settings = tmp_path / "hookbus.toml"
     settings.write_text('mode = "production"\n')
     script = tmp_path / "named.py"
@@ -109,11 +111,15 @@ def test_an_approved_plugin_that_the_settings_do_not_name_is_exit_code_1(tmp_pat
     words = ("--no-bundled", "--plugins", str(script), "--settings", str(settings))
     with up(tmp_path, *words) as bus:
         said = bus.process.errors.read_text()
-        done = bus.run("plugins", "approve", NAME)
+        done = bus.run("plugins", "approve", NAME, "--for", "1h")
+        [plugin] = bus.control("list")["plugins"]
+        shown = bus.run("settings")
 
     assert f"plugin {NAME!r} is not asked: " in said
-    assert done.returncode == 1
-    assert f"{NAME} is still not asked: " in done.stderr
+    assert done.returncode == 0, done.stderr
+    assert (plugin["state"], plugin["hooks"][0]["origin"]) == ("bound", "approval")
+    assert f"* {NAME}: let in by operator at 2" in shown.stdout
+    assert " until 2" in " ".join(shown.stdout.split())
 
 
 def test_no_registry_is_exit_code_5(own_broker: EmbeddedBroker) -> None:
