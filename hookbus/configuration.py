@@ -97,6 +97,12 @@ class Configuration:
         entry = await self._config.get(subjects.CONFIG_KEY)
         return await self._load(self._applied(_document(entry)))
 
+    def applied_of(self, settings: Settings, owner: str | None) -> Applied:
+        """Take settings as they were read, and remember where each of them stands in the file."""
+        applied = Applied.of(settings, owner)
+        self._settings = (bytes(encode_applied(applied)), settings)
+        return applied
+
     def bind(self, state: State) -> Bound:
         """Work out what *state* comes to now."""
         return bind(state.announced, state.settings, state.overrides, self.now())

@@ -171,14 +171,14 @@ def demand_named(bound: Bound, settings: Settings) -> None:
     """
     is_production = settings.mode == "production"
     wrong = [
-        f"{settings.origins.source}: {problem}"
+        problem
         for plugin, problems in bound.problems.items()
         if plugin in settings.plugins
         if is_production or plugin not in bound.unknown
         for problem in problems
     ]
     if wrong:
-        raise SettingsError("\n".join(wrong))
+        raise SettingsError(settings.origins.report(wrong))
 
 
 def unbinds(old: Bound, new: Bound, settings: Settings) -> list[str]:

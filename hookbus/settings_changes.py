@@ -64,7 +64,7 @@ class SettingsChanges:
         async with self._changing:
             source = self._source
             if source.settings is not None:
-                own = Applied.of(source.settings, source.owner)
+                own = self._configuration.applied_of(source.settings, source.owner)
                 return await self._put(_unless_applied_instead(own), "start")
             return await self._put(
                 _keep if is_owned_elsewhere else _release, "start without a file"
@@ -79,7 +79,7 @@ class SettingsChanges:
         async with self._changing:
             before = await self._configuration.load()
             source = replace(self._source, settings=settings)
-            applied = Applied.of(settings, source.owner)
+            applied = self._configuration.applied_of(settings, source.owner)
             made = await self._put(lambda current: applied, f"{settings.origins.source} changed")
             self._source = source
             return SettingsChange(before, made.state, made)

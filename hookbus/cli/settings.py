@@ -83,8 +83,8 @@ def check(file: File, as_json: Json = False) -> None:
         problems = [{"at": p.at, "message": p.message} for p in missing]
         print_json({"file": name, "problems": problems})
     else:
-        for problem in missing:
-            print(f"{file}: {problem}")
+        if missing:
+            print(settings.origins.report(missing))
         print(f"{file} can be used")
     if missing and is_for_production(settings):
         raise typer.Exit(FOUND)

@@ -14,7 +14,8 @@ from typing import Any, Final
 from hookbus.cli.errors import UsageError
 from hookbus.conditions import check_condition
 from hookbus.config.flatten import Row
-from hookbus.config.load import load_settings
+from hookbus.config.load import read_partly
+from hookbus.config.partly import unrelated
 from hookbus.config.settings import DEFAULT_ORIGIN, Settings, to_tree
 from hookbus.errors import Problem, SettingsError
 from hookbus.manifest.problems import join
@@ -84,13 +85,14 @@ def read_file(file: Path) -> Settings:
     """Read and check a settings file as it is, whatever this process's environment says.
 
     Raises:
-        SettingsError: With a line for each problem: file and line, or file and field.
+        SettingsError: With a line for each problem: file, line, key and what is wrong.
     """
-    settings = load_settings(file, environ={})
+    settings, origins, problems = read_partly(file)
     unsaid = set(_unsaid(settings))
-    problems = [problem for problem in _problems(settings) if problem.at not in unsaid]
+    more = [problem for problem in _problems(settings) if problem.at not in unsaid]
+    problems += unrelated(more, problems)
     if problems:
-        raise SettingsError("\n".join(f"{file}: {problem}" for problem in problems))
+        raise SettingsError(origins.report(problems))
     return settings
 
 

@@ -14,8 +14,9 @@ import msgspec
 from pydantic import BaseModel
 
 from hookbus.config.manifests import with_manifests
+from hookbus.config.partly import parse_partly
 from hookbus.config.settings import DEFAULT_ORIGIN, BusMode, Origins, Settings, parse_settings
-from hookbus.errors import SettingsError
+from hookbus.errors import Problem, SettingsError
 from hookbus.manifest.problems import join
 
 DEFAULT_FILE: Final = Path("hookbus.toml")
@@ -65,22 +66,52 @@ def read_settings(
     default_mode: BusMode = "production",
 ) -> Loaded:
     """Read the settings as :func:`load_settings` does, and tell where they stand."""
-    environ = os.environ if environ is None else environ
+    found = _read(path, os.environ if environ is None else environ, default_mode)
+    settings = parse_settings(found.tree, found.origins)
+    return Loaded(settings, found.file, tuple(found.files), found.is_said)
+
+
+def read_partly(path: Path) -> tuple[Settings, Origins, list[Problem]]:
+    """Read what of a file can be used, whatever this process's environment says.
+
+    Returns it, where it stands, and all that is wrong with the rest.
+
+    Raises:
+        SettingsError: It, or a file that it names, cannot be read at all.
+    """
+    found = _read(path, {}, "production")
+    settings, problems = parse_partly(found.tree)
+    settings._origins = found.origins
+    return settings, found.origins, problems
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    tree: dict[str, Any]
+    origins: Origins
+    file: Path | None
+    files: list[Path]
+    is_said: bool
+
+
+def _read(path: Path | None, environ: Mapping[str, str], default_mode: BusMode) -> _Found:
     file = _find(path, environ)
-    files: list[Path] = []
+    read: dict[Path, bytes] = {}
 
-    def read(path: Path) -> bytes:
-        files.append(path)
-        return _contents(path)
+    def contents(path: Path) -> bytes:
+        read[path] = b""  # one that cannot be read may be there later
+        read[path] = _contents(path)
+        return read[path]
 
-    tree = {} if file is None else _read_tree(file, read)
+    tree = {} if file is None else _read_tree(file, contents)
     overrides = _overrides(environ)
     tree |= {field: _scalar(environ[variable]) for field, variable in overrides.items()}
     is_said = file is not None or bool(tree)
     if "mode" not in tree:
         tree["mode"], overrides["mode"] = default_mode, DEFAULT_ORIGIN
-    settings = parse_settings(tree, Origins(str(file or "settings"), overrides))
-    return Loaded(settings, file, tuple(files), is_said)
+    text = read[file].decode() if file is not None else ""
+    origins = Origins(str(file or "settings"), overrides, text)
+    return _Found(tree, origins, file, list(read), is_said)
 
 
 def _find(path: Path | None, environ: Mapping[str, str]) -> Path | None:

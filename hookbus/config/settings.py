@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from hookbus.catalog import check_schema
+from hookbus.config.lines import line_of
 from hookbus.config.units import DAY, GIB, MIB, Duration, Size
 from hookbus.errors import Problem, SettingsError
 from hookbus.manifest.fields import MAX_BODY_BYTES, EventType, Name, Pointer, at_least, between
@@ -139,11 +141,29 @@ class PluginSettings(Section):
 class Origins:
     """Where settings were read: a file or request, and what single top fields came from instead.
 
+    *text* is the file's, to find lines in.
     Two of them are always equal, so that settings compare by their values.
     """
 
     source: str = field(default="", compare=False)
     fields: Mapping[str, str] = field(default_factory=dict, compare=False)
+    text: str = field(default="", compare=False, repr=False)
+
+    def report(self, problems: Iterable[Problem]) -> str:
+        """Write a line for each, in the order of the file.
+
+        ``"hookbus.toml:3: breaker.failures: expected 1 or more, got 0"``
+        """
+        found = [(self._line(problem) or 0, problem) for problem in problems]
+        return "\n".join(self._place(line, p) for line, p in sorted(found, key=itemgetter(0)))
+
+    def _line(self, problem: Problem) -> int | None:
+        return line_of(self.text, problem.at) if self.text else None
+
+    def _place(self, line: int, problem: Problem) -> str:
+        if instead := self.fields.get(problem.at):
+            return f"{instead}: {problem.message}"
+        return f"{self.source}:{line}: {problem}" if line else f"{self.source}: {problem}"
 
 
 class Settings(Section):
@@ -205,9 +225,9 @@ def parse_settings(tree: object, origin: str | Origins) -> Settings:
     """
     origins = Origins(origin) if isinstance(origin, str) else origin
     settings = parse(Settings, tree)
-    problems = settings if isinstance(settings, tuple) else tuple(_contradictions(settings))
+    problems = settings if isinstance(settings, tuple) else contradictions(settings)
     if isinstance(settings, tuple) or problems:
-        raise SettingsError("\n".join(_line(problem, origins) for problem in problems))
+        raise SettingsError(origins.report(problems))
     settings._origins = origins
     return settings
 
@@ -217,8 +237,12 @@ def to_tree(settings: Settings) -> dict[str, Any]:
     return settings.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
-def _contradictions(settings: Settings) -> Iterator[Problem]:
+def contradictions(settings: Settings) -> tuple[Problem, ...]:
     """Find values that are right on their own and wrong together."""
+    return tuple(_contradictions(settings))
+
+
+def _contradictions(settings: Settings) -> Iterator[Problem]:
     yield from _not_above("timeout_ms", settings.timeout_ms, settings.max_timeout_ms)
     breaker = settings.breaker
     if breaker.open_ms > breaker.max_open_ms:
@@ -241,9 +265,3 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
 def _not_above(at: str, timeout_ms: int | None, max_timeout_ms: int) -> Iterator[Problem]:
     if timeout_ms is not None and timeout_ms > max_timeout_ms:
         yield Problem(at, f"expected at most max_timeout_ms = {max_timeout_ms}, got {timeout_ms}")
-
-
-def _line(problem: Problem, origins: Origins) -> str:
-    if instead := origins.fields.get(problem.at):
-        return f"{instead}: {problem.message}"
-    return f"{origins.source}: {problem}"

@@ -148,7 +148,7 @@ def test_a_wrong_file_is_exit_code_2_with_its_place(bus: Bus, command: str, tmp_
     done = bus.run("settings", command, str(file))
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"hookbus: {file}: breaker.failures: expected 1 or more, got 0\n"
+    assert done.stderr == f"hookbus: {file}:2: breaker.failures: expected 1 or more, got 0\n"
 
 
 def test_checking_needs_no_bus(tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def test_a_manifest_that_names_no_hook_is_refused(
         ),
         (
             "[plugins.guard-tools.hooks.tool-invoked]\ntimeout_ms = 0",
-            "bus.toml: plugins.guard-tools.hooks.tool-invoked.timeout_ms: "
+            "bus.toml:2: plugins.guard-tools.hooks.tool-invoked.timeout_ms: "
             "expected 1 … 30000, got 0",
         ),
         (
@@ -192,11 +192,11 @@ def test_a_manifest_that_names_no_hook_is_refused(
             "bus.toml: types.chat.schema: expected JSON in 'bus.toml': "
             "JSON is malformed: invalid character (byte 0)",
         ),
-        ("types = 1", "bus.toml: types: expected an object, got 1"),
-        ("types.chat = 'a'", "bus.toml: types.chat: expected an object, got 'a'"),
+        ("types = 1", "bus.toml:1: types: expected an object, got 1"),
+        ("types.chat = 'a'", "bus.toml:1: types.chat: expected an object, got 'a'"),
         (
             "plugins.guard.manifest = 1",
-            "bus.toml: plugins.guard.manifest: expected a string, got 1",
+            "bus.toml:1: plugins.guard.manifest: expected a string, got 1",
         ),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def test_what_is_wrong_with_a_file_is_said_with_its_place(
     with pytest.raises(SettingsError) as error:
         read_file(file)
 
-    assert f"{file}: {said}" in str(error.value)
+    assert re.search(rf"{re.escape(str(file))}(:\d)?: {re.escape(said)}", str(error.value))
 
 
 def test_a_hook_on_a_type_that_the_bus_would_refuse_is_found(tmp_path: Path) -> None:
@@ -169,3 +170,32 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     for file in (pipe, Path("/dev/zero")):
         with pytest.raises(SettingsError, match="cannot be read: not a regular file"):
             read_file(file)
+
+
+def test_all_that_is_wrong_is_said_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    """Shapes, contradictions and what cannot be bound; what only follows from these is not said."""
+    file = tmp_path / "hookbus.toml"
+    file.write_text(
+        "timeout_ms = 5\n"
+        "[plugins.guard.hooks.h]\n"
+        'type = "message_recieved"\n'
+        'phase = "validate"\n'
+        'when = ["data.text =="]\n'
+        "[plugins.other.hooks.h]\n"
+        'phase = "validat"\n'
+        "[breaker]\n"
+        "open_ms = 50000\n"
+        "unknown = 1\n"
+    )
+
+    with pytest.raises(SettingsError) as error:
+        read_file(file)
+
+    lines = [line.removeprefix(f"{file}:").split(" ")[:2] for line in str(error.value).split("\n")]
+    assert lines == [
+        ["1:", "timeout_ms:"],
+        ["3:", "plugins.guard.hooks.h.type:"],
+        ["5:", "plugins.guard.hooks.h.when[0]:"],
+        ["7:", "plugins.other.hooks.h.phase:"],
+        ["10:", "breaker.unknown:"],
+    ]
