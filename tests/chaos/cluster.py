@@ -70,8 +70,7 @@ class Cluster:
             await until(lambda: self.there(transport, "registry", 2))
             made = await retried(lambda: request(transport, "ops", "apply", settings=SETTINGS))
             await until(lambda: self.there(transport, "dispatcher", 2, made["generation"]))
-            for plugin in PLUGINS:
-                await until(lambda plugin=plugin: _answers(transport, plugin))
+            await until(lambda: _all_answer(transport, PLUGINS))
         finally:
             await transport.close()
 
@@ -93,8 +92,9 @@ async def stats_of(transport: Transport, kind: str) -> Stats:
     return {int(a["metadata"]["pid"]): {**a["endpoints"][-1], "instance": a["id"]} for a in answers}
 
 
-async def _answers(transport: Transport, plugin: str) -> bool:
-    return bool(await presence.ask(transport, "PING", plugin, window=WINDOW))
+async def _all_answer(transport: Transport, plugins: tuple[str, ...]) -> bool:
+    pings = (presence.ask(transport, "PING", plugin, window=WINDOW) for plugin in plugins)
+    return all(await asyncio.gather(*pings))
 
 
 async def until(found: Callable[[], Any], *, patience: float = PATIENCE) -> Any:

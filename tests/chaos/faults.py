@@ -1,4 +1,4 @@
-"""One fault under load: a replica is stopped or killed, another one takes its place."""
+"""Faults under load: a replica is stopped or killed, and another one takes its place."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Final
 
 from hookbus.transport import NatsTransport
 from tests.chaos.cluster import Cluster, stats_of, until
-from tests.chaos.load import TIMEOUT, Asked, Load, running
+from tests.chaos.load import QUESTION, TIMEOUT, Asked, Load, running
 
 SIGNALS: Final = {"stop": signal.SIGTERM, "kill": signal.SIGKILL}
-WARM: Final = 200  # decisions before a fault, and after the replica is back
+WARM: Final = 100  # decisions before each fault, and after the last replica is back
 MARGIN: Final = 0.1  # seconds beyond its timeout that the SDK may take to end an emit
 NOTICED: Final = 0.1  # seconds until the broker has closed the connections of what was killed
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one fault did. *in_flight* and *held* are at the fault; times are in seconds.
+    """What faults did. *in_flight* and *held* are at the fault; times are in seconds.
 
     Attributes:
         held: events that were being decided by the replica, as the plugins were asked by it.
@@ -31,8 +31,7 @@ class Figures:
         problems: what breaks the bar; empty is good.
     """
 
-    name: str
-    how: str
+    fault: str
     decided: int
     in_flight: int
     held: int
@@ -48,6 +47,8 @@ class Figures:
 class _Struck:
     """The moments of one fault, on the monotonic clock, and what was in flight then."""
 
+    name: str
+    how: str
     before: float
     gone: float
     back: float
@@ -56,21 +57,23 @@ class _Struck:
     others: frozenset[str]  # instances
 
 
-def strike(cluster: Cluster, name: str, how: str) -> Figures:
-    """Stop or kill the role *name* under load, and start another in its place."""
-    return asyncio.run(_strike(cluster, name, how))
+def strike(cluster: Cluster, how: str, *names: str) -> Figures:
+    """Stop or kill the roles *names* under load, one after the other, and replace each at once."""
+    return asyncio.run(_strike(cluster, how, names))
 
 
-async def _strike(cluster: Cluster, name: str, how: str) -> Figures:
+async def _strike(cluster: Cluster, how: str, names: tuple[str, ...]) -> Figures:
     transport = await NatsTransport.connect(cluster.url)
+    struck = []
     try:
         async with running(cluster.url) as load:
+            for name in names:
+                await _decided(load, WARM)
+                struck.append(await _replace(cluster, transport, load, name, how))
             await _decided(load, WARM)
-            struck = await _replace(cluster, transport, load, name, how)
-            await _decided(load, len(load.decisions) + WARM)
     finally:
         await transport.close()
-    return _judge(name, how, load, struck)
+    return _judge(load, struck)
 
 
 async def _replace(
@@ -83,7 +86,7 @@ async def _replace(
     code = await asyncio.to_thread(cluster.end, name, SIGNALS[how])
     gone = time.monotonic()
     await takes_load(transport, kind, cluster.start(name).pid, cluster.others(name))
-    return _Struck(before, gone, time.monotonic(), code, in_flight, others)
+    return _Struck(name, how, before, gone, time.monotonic(), code, in_flight, others)
 
 
 async def takes_load(transport: NatsTransport, kind: str, pid: int, others: set[int]) -> None:
@@ -110,51 +113,59 @@ def _load_of(stats: dict[str, object]) -> int:
 
 
 async def _decided(load: Load, count: int) -> None:
+    """Wait until *count* more events are decided."""
+    wanted = len(load.decisions) + count
+
     async def enough() -> bool:
-        return len(load.decisions) >= count
+        return len(load.decisions) >= wanted
 
     await until(enough)
 
 
-def _judge(name: str, how: str, load: Load, struck: _Struck) -> Figures:
-    held = {n for n in struck.in_flight if load.asked_by[n] - struck.others}
+def _judge(load: Load, struck: list[_Struck]) -> Figures:
+    names = [one.name for one in struck]
     return Figures(
-        name=name,
-        how=how,
+        fault=f"{struck[0].how} {names[0] if len(names) == 1 else f'each of {len(names)}'}",
         decided=len(load.decisions),
-        in_flight=len(struck.in_flight),
-        held=len(held) if name.startswith("dispatcher") else 0,
+        in_flight=min(len(one.in_flight) for one in struck),
+        held=sum(len(_held(load, one)) for one in struck),
         wrong=len(load.wrong),
         lost=len(load.lost),
         slowest=max(one.seconds for one in (*load.emits, *load.questions)),
         lag=load.lag,
-        back=struck.back - struck.before,
-        problems=tuple(_problems(name, how, load, struck)),
+        back=max(one.back - one.before for one in struck),
+        problems=tuple(_problems(load, struck)),
     )
 
 
-def _problems(name: str, how: str, load: Load, struck: _Struck) -> Iterator[str]:
+def _held(load: Load, struck: _Struck) -> set[str]:
+    if struck.name.startswith("registry"):
+        return set()
+    return {number for number in struck.in_flight if load.asked_by[number] - struck.others}
+
+
+def _problems(load: Load, struck: list[_Struck]) -> Iterator[str]:
     yield from load.wrong
-    expected = 0 if how == "stop" else -SIGNALS[how]
-    if struck.code != expected:
-        yield f"{name} ended with {struck.code}, expected {expected}"
+    for fault in struck:
+        expected = 0 if fault.how == "stop" else -SIGNALS[fault.how]
+        if fault.code != expected:
+            yield f"{fault.name} ended with {fault.code}, expected {expected}"
     for one in (*load.emits, *load.questions):
         if one.seconds > TIMEOUT + MARGIN + load.lag:
             yield f"{one.name} ended after {one.seconds:.3f} s, its timeout is {TIMEOUT} s"
     for one in load.lost:
-        if reason := _why_not_held(name, how, one, load, struck):
-            yield f"{one.name} was lost ({one.lost}), and {reason}"
+        if all(reasons := [_why_not_lost_with(fault, one, load) for fault in struck]):
+            yield f"{one.name} was lost ({one.lost}), and {'; '.join(reasons)}"
 
 
-def _why_not_held(name: str, how: str, one: Asked, load: Load, struck: _Struck) -> str:
-    """Why what was lost was not lost with the replica that was killed; empty if it was."""
-    is_question = one.name == "settings"
-    if how == "stop":
-        return "a stop loses nothing"
-    if is_question != name.startswith("registry"):
-        return f"{name} has nothing to do with it"
-    if one.started > struck.gone + NOTICED + load.lag:
-        return f"it was sent {one.started - struck.gone:.3f} s after the end of {name}"
-    if others := load.asked_by[one.name] & struck.others:
-        return f"{others} had it, not {name}"
+def _why_not_lost_with(fault: _Struck, one: Asked, load: Load) -> str:
+    """Why what was lost was not held by the replica that was killed; empty if it was."""
+    if fault.how == "stop":
+        return f"the stop of {fault.name} loses nothing"
+    if (one.name == QUESTION) != fault.name.startswith("registry"):
+        return f"{fault.name} has nothing to do with it"
+    if one.ended < fault.before or one.started > fault.gone + NOTICED + load.lag:
+        return f"it was sent {one.started - fault.gone:.3f} s after the end of {fault.name}"
+    if load.asked_by[one.name] & fault.others:
+        return f"another dispatcher had it, not {fault.name}"
     return ""

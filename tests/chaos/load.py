@@ -24,6 +24,7 @@ from tests.chaos.answers import TYPE, data_of, found, wanted
 IN_FLIGHT: Final = 64
 TIMEOUT: Final = 2.0  # seconds for an event, and for an operator's question
 ASKING: Final = 4  # operators
+QUESTION: Final = "settings"
 PAUSE: Final = 0.05  # seconds between an operator's questions
 TICK: Final = 0.01  # seconds between two looks at how late the loop is
 
@@ -134,16 +135,16 @@ async def _emit(bus: Emitter, load: Load) -> None:
 
 
 async def _ask(operator: NatsTransport, load: Load) -> None:
-    one = Asked("settings", time.monotonic())
+    one = Asked(QUESTION, time.monotonic())
     load.questions.append(one)
     try:
         async with asyncio.timeout(TIMEOUT):
-            await request(operator, "ops", "settings")
+            await request(operator, "ops", QUESTION)
     except ControlError as e:
         if e.code == "no_registry":
             one.lost = str(e)
         else:
-            load.wrong.append(f"settings: {e.code}: {e}")
+            load.wrong.append(f"{QUESTION}: {e.code}: {e}")
     except (HookbusError, TimeoutError) as e:
         one.lost = f"{type(e).__name__}: {e}"
     one.ended = time.monotonic()
