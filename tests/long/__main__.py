@@ -35,6 +35,11 @@ JOBS: Final[dict[str, tuple[str, list[str], dict[str, str]]]] = {
         {},
     ),
     "flakes": (f"the suite {SUITE_ROUNDS} times, each other round with a busy core", PYTEST, {}),
+    "availability": (
+        "two of each role, any one stopped or killed under 64 in flight",
+        [sys.executable, "-m", "tests.chaos"],
+        {},
+    ),
     "bench": ("what a decision costs", [sys.executable, "-m", "tests.bench"], {}),
 }
 

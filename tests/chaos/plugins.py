@@ -1,0 +1,44 @@
+"""python -m tests.chaos.plugins NAME: one of the plugins whose right answer is known."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any, Final
+
+from hookbus import Block, Continue, HookEvent, Intercept, Plugin, Verdict
+from tests.chaos.answers import TYPE, is_blocked, is_shifted, shift
+
+#: Seconds for each answer, so that whoever is stopped is always found with events in its hands,
+#: and 64 in flight leave the machine time for those who start.
+PACE: Final = 0.05
+
+shifting = Plugin("shift", version="1.0.0")
+echoing = Plugin("echo", version="1.0.0")
+sieving = Plugin("sieve", version="1.0.0")
+
+
+@shifting.hook(TYPE, phase="mutate", timeout_ms=5_000)
+async def on_shift(event: HookEvent[Any]) -> Verdict | None:
+    await asyncio.sleep(PACE)
+    number = event.data["number"]
+    if not is_shifted(number):
+        return None
+    return Intercept(patch=[{"op": "add", "path": "/shifted", "value": shift(number)}])
+
+
+@echoing.hook(TYPE, phase="validate", timeout_ms=5_000)
+async def on_echo(event: HookEvent[Any]) -> Verdict | None:
+    await asyncio.sleep(PACE)
+    return Continue(annotations={key: str(value) for key, value in event.data.items()})
+
+
+@sieving.hook(TYPE, phase="validate", timeout_ms=5_000)
+async def on_sieve(event: HookEvent[Any]) -> Verdict | None:
+    await asyncio.sleep(PACE)
+    number = event.data["number"]
+    return Block(f"{number} is a multiple of three", "third") if is_blocked(number) else None
+
+
+if __name__ == "__main__":
+    {p.name: p for p in (shifting, echoing, sieving)}[sys.argv[1]].run()
