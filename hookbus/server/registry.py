@@ -47,7 +47,7 @@ class RegistryServer:
         config = await NatsKeyValue.open(transport, subjects.CONFIG_BUCKET)
         state = await NatsKeyValue.open(transport, subjects.STATE_BUCKET)
         registry = Registry(transport, config, state, self._settings)
-        rpc = Rpc(self._connection.nats_url, self.name, transport)
+        rpc = Rpc(self._connection, self.name, transport)
         self._serving = _Serving(transport, registry, self._settings, rpc)
         await self._serving.start()
 
