@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import os
 import shutil
+import signal
 import sysconfig
 import time
 from collections.abc import Iterable, Iterator
@@ -40,6 +41,7 @@ class _Setup:
     port: int
     data_dir: Path
     max_payload: int
+    account_file: Path | None = None
 
     @property
     def log_file(self) -> Path:
@@ -57,6 +59,10 @@ class _Setup:
 
     def to_config(self) -> str:
         """Write the configuration file's text; max_payload has no command line flag."""
+        accounts = []
+        if self.account_file is not None:  # nats-server takes it as relative to its own file
+            included = os.path.relpath(self.account_file, self.data_dir)
+            accounts.append(f"accounts {{ include {_quote(included)} }}")
         return "\n".join(
             (
                 "# written by hookbus at every start: what is changed here is lost",
@@ -68,6 +74,7 @@ class _Setup:
                 "logfile_size_limit: 16MB",
                 "logfile_max_num: 2",
                 f"jetstream {{ store_dir: {_quote(self.data_dir)} }}",
+                *accounts,
                 "",
             )
         )
@@ -100,10 +107,12 @@ class EmbeddedBroker:
         port: int | None = None,
         host: str = "127.0.0.1",
         max_payload: int = MAX_PAYLOAD_BYTES,
+        account_file: Path | None = None,
     ) -> Self:
         """Start a broker that keeps its streams in *data_dir*, and wait until it is ready.
 
-        Port None or 0 takes a free one; *max_payload* is in bytes.
+        Port None or 0 takes a free one; *max_payload* is in bytes. With an *account_file* it asks
+        for the credentials of one of its users; without, everybody may do everything.
 
         Raises:
             BrokerError: If nats-server is not installed, the port is taken, the directory cannot
@@ -115,7 +124,8 @@ class EmbeddedBroker:
         directory = data_dir.absolute()
         lock = _lock_directory(directory)
         try:
-            return cls(binary, _Setup(host, port or _FREE_PORT, directory, max_payload), lock)
+            setup = _Setup(host, port or _FREE_PORT, directory, max_payload, account_file)
+            return cls(binary, setup, lock)
         except BaseException:
             os.close(lock)
             raise
@@ -156,6 +166,11 @@ class EmbeddedBroker:
             raise BrokerError(f"the broker on {str(self.data_dir)!r} was stopped: start a new one")
         self._child.terminate(STOP_GRACE)
         self._child = self._launch(self._lock)
+
+    def reload(self) -> None:
+        """Let nats-server read the account file again: who is not in it any more is cut off."""
+        if self.is_running:
+            os.kill(self.pid, signal.SIGHUP)
 
     def stop(self) -> None:
         """Stop nats-server and give its data directory free; a second stop does nothing."""

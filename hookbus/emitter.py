@@ -8,13 +8,14 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeAlias
 
 import msgspec
 
 from hookbus import json_values, subjects
 from hookbus.attributes import check_attributes, check_dry_run, check_source, check_timeout
-from hookbus.config.connection import check_url
+from hookbus.config.connection import Connection, check_url, identify, nats_options
 from hookbus.errors import (
     ConnectFailed,
     Disconnected,
@@ -40,6 +41,7 @@ DEFAULT_TIMEOUT: Final = 1.0  # seconds
 LONGEST_WAIT: Final = 31.0  # seconds; an event without a timeout of its own may take up to 30
 
 _CONNECTION_OPTIONS: Final = ("name", "connect_timeout", "options")
+_FILES: Final[tuple[str, ...]] = ("creds", "tls_ca", "tls_cert", "tls_key")
 
 log = logging.getLogger(__name__)
 
@@ -104,14 +106,19 @@ class Emitter:
     ) -> Self:
         """Prepare an emitter with its own connection, opened by ``async with`` or :meth:`open`.
 
-        *connection* goes to :meth:`hookbus.transport.NatsTransport.connect`: ``name``,
+        *connection*: the files ``creds`` (whose principal is then ours), ``tls_ca``, ``tls_cert``
+        and ``tls_key``, as the variables ``HOOKBUS_CREDS`` and ``HOOKBUS_TLS_…`` name them; and
+        what goes to :meth:`hookbus.transport.NatsTransport.connect`: ``name``,
         ``connect_timeout`` (seconds) and ``options``, such as ``{"tls": ssl_context}``.
 
         Raises:
             InvalidOption, TypeError: An option cannot be.
+            SettingsError: A file cannot be used, or the credentials are another principal's.
         """
         check_url(url)
         _check_connection(connection)
+        files = {name: connection.pop(name) for name in _FILES if name in connection}
+        principal = _with_files(url, principal, files, connection)
         emitter = cls(
             source=source, principal=principal, on_unavailable=on_unavailable, timeout=timeout
         )
@@ -317,11 +324,27 @@ class Emitter:
 
 
 def _check_connection(options: Mapping[str, Any]) -> None:
-    if unknown := sorted(options.keys() - _CONNECTION_OPTIONS):
-        known = ", ".join(_CONNECTION_OPTIONS)
+    if unknown := sorted(options.keys() - {*_CONNECTION_OPTIONS, *_FILES}):
+        known = ", ".join((*_FILES, *_CONNECTION_OPTIONS))
         raise TypeError(f"unknown options of the connection: {unknown}; expected some of {known}")
     if "connect_timeout" in options:
         check_timeout(options["connect_timeout"] or 0, "connect_timeout")
+
+
+def _with_files(
+    url: str, principal: str, files: Mapping[str, Any], connection: dict[str, Any]
+) -> str:
+    """Add to *connection* what the files make of it; return who we are."""
+    paths = {name: Path(file) for name, file in files.items() if file is not None}
+    if ("tls_cert" in paths) != ("tls_key" in paths):
+        raise InvalidOption("tls_cert, tls_key: expected both or none")
+    if "creds" in paths:
+        principal, _ = identify(paths["creds"], principal, "principal", "creds")
+    creds, authority, certificate, key = (paths.get(name) for name in _FILES)
+    made = nats_options(Connection(url, principal, creds, authority, certificate, key))
+    if made:
+        connection["options"] = {**made, **(connection.get("options") or {})}
+    return principal
 
 
 def _json_values(data: Any) -> Any:

@@ -11,11 +11,14 @@ HookbusError
 │   ├── Disconnected        the connection is down; nothing was sent
 │   ├── PayloadTooLarge     larger than the broker's max_payload
 │   ├── PublishDenied       the broker's permissions refuse the subject
+│   ├── SubscriptionDenied  the same for what a process listens to
 │   └── ConnectFailed       the broker could not be reached
+│       └── ConnectRefused  it was, but credentials or certificate are refused
 ├── KeyConflict             a compare-and-set lost against another writer
 ├── BadPatch                a patch that cannot be decoded or applied
 ├── InvalidManifest         a hook, a plugin name or an announcement that cannot be bound
 ├── SettingsError           a settings file that cannot be used
+│   └── CredentialsError    credentials that cannot be used, made or found
 ├── ControlError            the registry refused an operator's request
 └── BrokerError             the embedded nats-server cannot be started
 """
@@ -110,8 +113,16 @@ class PublishDenied(TransportError):
     """The broker's permissions refuse to publish on the subject."""
 
 
+class SubscriptionDenied(TransportError):
+    """The broker's permissions refuse a subscription, without which the rest is of no use."""
+
+
 class ConnectFailed(TransportError):
     """The broker could not be reached within the connect timeout."""
+
+
+class ConnectRefused(ConnectFailed):
+    """The broker refuses the credentials, or its certificate is refused: trying again is no use."""
 
 
 class KeyConflict(HookbusError):
@@ -143,6 +154,10 @@ class InvalidManifest(HookbusError):
 
 class SettingsError(HookbusError):
     """A settings file that cannot be used; the message names file and line or field."""
+
+
+class CredentialsError(SettingsError):
+    """Credentials that cannot be used, made or found; the message never shows a seed."""
 
 
 class ControlError(HookbusError):

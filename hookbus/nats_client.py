@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -38,6 +39,25 @@ class NatsClient(Client):
     def __init__(self) -> None:
         super().__init__()
         self._receivers: dict[int, MessageCallback] = {}
+        self._seed_of: Callable[[], str] | None = None
+
+    async def open(self, *, seed_of: Callable[[], str] | None = None, **options: Any) -> None:
+        """Connect as nats-py's `connect` does; *seed_of* gives the NKey seed.
+
+        It is asked for each connection, also for those that replace a lost one: a key that was
+        rotated meanwhile is the one to come back with.
+        """
+        self._seed_of = seed_of
+        if seed_of is not None:
+            options["nkeys_seed_str"] = seed_of()
+        await self.connect(**options)
+
+    def _connect_command(self) -> bytes:
+        if self._seed_of is not None:
+            self._nkeys_seed_str = self._seed_of()
+            self._setup_nkeys_connect()
+        command: bytes = super()._connect_command()
+        return command
 
     async def receive(self, subject: str, queue: str, callback: MessageCallback) -> Subscription:
         """Subscribe, with a callback that is called while the socket is read.

@@ -43,6 +43,7 @@ SETTINGS_KEY: Final = "settings"
 
 DISPATCHER_SERVICE: Final = "hookbus-dispatcher"
 REGISTRY_SERVICE: Final = "hookbus-registry"
+RUNNER_SERVICE: Final = "hookbus-runner"
 
 #: Principals and services of the bus itself, and of nobody: no plugin may bear them.
 RESERVED_NAMES: Final = frozenset(
@@ -50,7 +51,7 @@ RESERVED_NAMES: Final = frozenset(
         ANONYMOUS,
         DISPATCHER_SERVICE,
         REGISTRY_SERVICE,
-        "hookbus-runner",
+        RUNNER_SERVICE,
         DISPATCHER_QUEUE,
         REGISTRY_QUEUE,
     ]
@@ -167,6 +168,11 @@ def announced(plugin: str) -> str:
 def service(verb: str, name: str = "", instance: str = "") -> str:
     """``"PING", "redact-secrets" → "$SRV.PING.redact-secrets"`` (ADR-32)"""
     return ".".join(part for part in ("$SRV", verb, name, instance) if part)
+
+
+def bucket_stream(bucket: str) -> str:
+    """``"hookbus_config" → "KV_hookbus_config"``, the stream that keeps a bucket"""
+    return f"KV_{bucket}"
 
 
 def inbox(principal: str) -> str:

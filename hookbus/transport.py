@@ -19,11 +19,13 @@ from nats.js import JetStreamContext
 
 from hookbus import subjects
 from hookbus.config.connection import check_url, without_password
+from hookbus.connect_errors import connect_failed, is_hopeless, words_of
 from hookbus.errors import (
     ConnectFailed,
     Disconnected,
     InvalidOption,
     PayloadTooLarge,
+    SubscriptionDenied,
     TransportError,
 )
 from hookbus.inbox import Inbox
@@ -144,6 +146,8 @@ class NatsTransport:
         self._is_open = False
         self._is_closed = False
         self._last_error: Exception | None = None
+        #: Subjects of subscriptions that the broker's permissions refuse.
+        self._refused: list[str] = []
         self._disconnect_callbacks: list[Callable[[], None]] = []
         self._reconnect_callbacks: list[Callable[[], None]] = []
         self._denied_callbacks: list[Callable[[str], None]] = []
@@ -161,10 +165,13 @@ class NatsTransport:
         """Connect, trying again until *connect_timeout* seconds are over.
 
         *url* may name several servers, separated by commas. *options* go to nats-py's `connect`
-        and win over ours: credentials, TLS.
+        and win over ours; `hookbus.config.connection.nats_options` makes those for credentials and
+        TLS.
 
         Raises:
-            ConnectFailed: Not reached in time; refused credentials and what is no URL fail at once.
+            ConnectFailed: Not reached in time; what is no URL fails at once.
+            ConnectRefused: Reached, and credentials or certificate are refused, at once.
+            SubscriptionDenied: The permissions do not even allow our own inbox.
         """
         try:
             check_url(url)
@@ -183,14 +190,15 @@ class NatsTransport:
             async with asyncio.timeout(connect_timeout):
                 await transport._open(settings)
         except (OSError, nats.errors.Error, Disconnected) as error:
-            raise transport._connect_failed(error, connect_timeout) from error
+            cause = (transport._last_error or error) if isinstance(error, TimeoutError) else error
+            raise connect_failed(transport._url, cause, connect_timeout) from error
         finally:
             if not transport._is_open:
                 await transport.close()
         return transport
 
     async def _open(self, settings: dict[str, Any]) -> None:
-        await self._client.connect(
+        await self._client.open(
             error_cb=self._on_error,
             disconnected_cb=self._on_disconnected,
             reconnected_cb=self._on_reconnected,
@@ -198,18 +206,23 @@ class NatsTransport:
         )
         await self.subscribe(self._inbox.subject, self._inbox.on_message)
         await self.flush()
+        self.check_subscriptions()
         self._is_open = True
 
-    def _connect_failed(self, error: Exception, connect_timeout: float) -> ConnectFailed:
-        cause = (self._last_error or error) if isinstance(error, TimeoutError) else error
-        if _is_refused_credential(cause):
-            return ConnectFailed(
-                f"{self._url} refused the credentials ({_words(cause)}); check HOOKBUS_CREDS"
+    def check_subscriptions(self) -> None:
+        """See, after a flush, that the broker's permissions allowed every subscription so far.
+
+        NATS tells a refused subscription only beside everything else: whoever starts asks here.
+
+        Raises:
+            SubscriptionDenied: One was refused; names the subjects.
+        """
+        if self._refused:
+            refused = ", ".join(map(repr, dict.fromkeys(self._refused)))
+            raise SubscriptionDenied(
+                f"{self._url}: the broker's permissions refuse the subscription to {refused};"
+                " check whose HOOKBUS_CREDS these are"
             )
-        return ConnectFailed(
-            f"no connection to {self._url} within {connect_timeout:g} s: {_words(cause)}; "
-            "start one with 'hookbus up', or set HOOKBUS_NATS_URL"
-        )
 
     @property
     def is_connected(self) -> bool:
@@ -338,6 +351,7 @@ class NatsTransport:
         if denied is None:
             self._report(error)
         elif denied[1].lower() == "subscription":
+            self._refused.append(denied[2])
             log.warning("the broker's permissions refuse the subscription to %r", denied[2])
         else:
             log.warning("the broker's permissions refuse to publish on %r", denied[2])
@@ -345,11 +359,11 @@ class NatsTransport:
             _call_all(self._denied_callbacks, denied[2])
 
     def _report(self, error: Exception) -> None:
-        if not self._is_open and _is_refused_credential(error):
+        if not self._is_open and is_hopeless(error):
             raise error  # out of nats-py's connect, which would try for ever
         # one line a loss is enough: the attempts to come back fail several times a second
         is_loss = not self.is_connected or isinstance(error, nats.errors.StaleConnectionError)
-        log.log(logging.DEBUG if is_loss else logging.WARNING, "%s: %s", self._url, _words(error))
+        log.log(logging.DEBUG if is_loss else logging.WARNING, "%s: %s", self._url, words_of(error))
 
 
 class NatsSubscription:
@@ -370,19 +384,6 @@ class NatsSubscription:
                 await self._transport.flush()
         with contextlib.suppress(nats.errors.Error):
             await self._client.stop_receiving(self._subscription)
-
-
-def _words(error: Exception) -> str:
-    match error:
-        case ConnectionRefusedError():
-            return "connection refused"
-        case TimeoutError():
-            return "no answer"
-    return str(error).removeprefix("nats: ") or repr(error)
-
-
-def _is_refused_credential(error: Exception) -> bool:
-    return "authorization violation" in str(error).lower()
 
 
 def _call_all(callbacks: list[Callable[[*Arguments], None]], *arguments: *Arguments) -> None:

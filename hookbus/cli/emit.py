@@ -16,7 +16,7 @@ from hookbus.cli.broker_url import broker_url
 from hookbus.cli.errors import BLOCKED_BY_VERDICT, BLOCKED_OTHERWISE, DONE, UsageError
 from hookbus.cli.operating import print_json
 from hookbus.cli.render import render_decision
-from hookbus.config.connection import connection_from
+from hookbus.config.connection import connection_from, nats_options
 from hookbus.emitter import Emitter
 from hookbus.errors import InvalidOption
 from hookbus.loop import run
@@ -77,7 +77,11 @@ def emit(
 async def _emit(url: str | None, source: str, type: str, data: Any, **options: Any) -> Decision:
     connection = connection_from()
     async with Emitter.connect(
-        broker_url(url, connection), source=source, principal=connection.principal, timeout=None
+        broker_url(url, connection),
+        source=source,
+        principal=connection.principal,
+        timeout=None,
+        options=nats_options(connection),
     ) as bus:
         return await bus.emit(type, data, **options)
 

@@ -19,6 +19,8 @@ from hookbus.cli.errors import NotReady, UsageError
 from hookbus.cli.plugin_files import bundled_plugins as bundled_plugins
 from hookbus.cli.plugin_files import process_name
 from hookbus.cli.process import FIRST_DELAY, LONGEST_DELAY, Process
+from hookbus.cli.security import OPERATOR, ROLES, Security, connection_of, environment_of
+from hookbus.config.connection import nats_options
 from hookbus.config.load import load_settings
 from hookbus.control import request
 from hookbus.errors import BrokerError, ControlError, TransportError
@@ -26,11 +28,8 @@ from hookbus.server.listen import listen
 from hookbus.transport import NatsTransport
 
 HOST: Final = "127.0.0.1"
-PRINCIPAL: Final = "operator"
 READY_TIMEOUT: Final = 20.0  # seconds
 POLL: Final = 0.05  # seconds between two looks
-
-_ROLES: Final = ("dispatcher", "registry")  # in the order of their stop
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +45,7 @@ class BusPlan:
             The mode is development unless the settings say otherwise.
         plugins: the scripts of the plugins to run.
         nats_port, http_port: on 127.0.0.1; 0 takes a free one.
+        is_secure: the broker asks everybody for credentials, which are kept in *data_dir*.
     """
 
     data_dir: Path
@@ -54,6 +54,7 @@ class BusPlan:
     plugins: tuple[Path, ...] = ()
     nats_port: int = 0
     http_port: int = 0
+    is_secure: bool = False
 
 
 class LocalBus:
@@ -66,7 +67,19 @@ class LocalBus:
         """Use :meth:`start`."""
         self._plan = plan
         self._log_dir = plan.log_dir or plan.data_dir / "logs"
-        self._broker = EmbeddedBroker.start(data_dir=plan.data_dir, port=plan.nats_port, host=HOST)
+        #: The credentials; None where everybody may do everything.
+        self.security = (
+            Security.prepare(plan.data_dir, map(process_name, plan.plugins))
+            if plan.is_secure
+            else None
+        )
+        self._accounts = self.security.version() if self.security else None
+        self._broker = EmbeddedBroker.start(
+            data_dir=plan.data_dir,
+            port=plan.nats_port,
+            host=HOST,
+            account_file=self.security.folder.account_file if self.security else None,
+        )
         self._listener: socket.socket | None = None
         #: The children by name, in the order of their start; without the broker.
         self.processes: dict[str, Process] = {}
@@ -119,10 +132,10 @@ class LocalBus:
 
     def stop(self) -> None:
         """Stop in order: plugins say goodbye, then dispatcher and registry end, then the broker."""
-        plugins = [p for name, p in self.processes.items() if name not in _ROLES]
+        plugins = [p for name, p in self.processes.items() if name not in ROLES]
         for plugin in plugins:
             plugin.ask_to_stop()
-        for process in (*plugins, *(self.processes[r] for r in _ROLES if r in self.processes)):
+        for process in (*plugins, *(self.processes[r] for r in ROLES if r in self.processes)):
             process.stop()
         self._broker.stop()
         if self._listener is not None:
@@ -135,7 +148,10 @@ class LocalBus:
             NotReady: A child ended, or not all were ready in time; with the end of a log.
         """
         deadline = time.monotonic() + timeout
-        transport = await NatsTransport.connect(self.nats_url, principal=PRINCIPAL, name="up")
+        operator = connection_of(self.nats_url, self.security, OPERATOR)
+        transport = await NatsTransport.connect(
+            operator.nats_url, principal=OPERATOR, name="up", options=nats_options(operator)
+        )
         try:
             listed = await self._wait_announced(transport, deadline)
             await self._wait_served(transport, listed["generation"], deadline)
@@ -154,6 +170,7 @@ class LocalBus:
         broker_due, broker_delay = 0.0, FIRST_DELAY
         while True:
             await asyncio.sleep(POLL)
+            self._reload_accounts()
             if not self._broker.is_running and time.monotonic() >= broker_due:
                 broker_due = time.monotonic() + broker_delay
                 broker_delay = min(2 * broker_delay, LONGEST_DELAY)
@@ -164,6 +181,13 @@ class LocalBus:
                         "%s; starting it again (log: %s)", process.failed(), process.log_file
                     )
                     process.restart()
+
+    def _reload_accounts(self) -> None:
+        """Let the broker know whom `hookbus credentials` has made, rotated or revoked."""
+        version = self.security.version() if self.security else None
+        if version is not None and version != self._accounts:
+            self._accounts = version
+            self._broker.reload()
 
     def _restart_broker(self) -> None:
         log.warning("the broker ended; starting it again on %s", self.nats_url)
@@ -187,22 +211,25 @@ class LocalBus:
         self._spawn_role("dispatcher", ["dispatcher", "--http-fd", str(fd)], (fd,))
         for script in self._plan.plugins:
             name = self._free_name(process_name(script))
-            self._spawn(name, [sys.executable, str(script)])
+            self._spawn(name, [sys.executable, str(script)], who=process_name(script))
 
     def _spawn_role(self, name: str, words: list[str], pass_fds: tuple[int, ...] = ()) -> None:
-        self._spawn(name, [sys.executable, "-m", "hookbus", "serve", *words], pass_fds)
+        command = [sys.executable, "-m", "hookbus", "serve", *words]
+        self._spawn(name, command, pass_fds, who=name)
 
-    def _spawn(self, name: str, command: list[str], pass_fds: tuple[int, ...] = ()) -> None:
+    def _spawn(
+        self, name: str, command: list[str], pass_fds: tuple[int, ...] = (), *, who: str
+    ) -> None:
         self.processes[name] = Process(
             name,
             command,
             log_file=self._log_dir / f"{name}.log",
-            environ={**os.environ, "HOOKBUS_NATS_URL": self.nats_url, "PYTHONUNBUFFERED": "1"},
+            environ=environment_of(connection_of(self.nats_url, self.security, who)),
             pass_fds=pass_fds,
         )
 
     def _free_name(self, wanted: str) -> str:
-        taken = (*_ROLES, "broker", *self.processes)
+        taken = (*ROLES, "broker", *self.processes)
         numbered = (f"{wanted}-{n}" for n in itertools.count(2))
         return next(name for name in itertools.chain([wanted], numbered) if name not in taken)
 
@@ -224,7 +251,7 @@ class LocalBus:
             self._check_all()
             with contextlib.suppress(ControlError, TransportError):
                 await request(
-                    transport, PRINCIPAL, "wait_generation", generation=generation, timeout_ms=500
+                    transport, OPERATOR, "wait_generation", generation=generation, timeout_ms=500
                 )
                 return
             if time.monotonic() > deadline:
@@ -237,7 +264,7 @@ class LocalBus:
             for plugin in listed["plugins"]
             for replica in plugin["replicas"]
         }
-        plugins = (p for name, p in self.processes.items() if name not in _ROLES)
+        plugins = (p for name, p in self.processes.items() if name not in ROLES)
         return next((p.name for p in plugins if str(p.pid) not in heard), None)
 
     def _check_all(self) -> None:
@@ -257,6 +284,6 @@ class LocalBus:
 async def _list_plugins(transport: NatsTransport) -> dict[str, Any] | None:
     """List what is bound, or None while no registry answers."""
     try:
-        return await request(transport, PRINCIPAL, "list")
+        return await request(transport, OPERATOR, "list")
     except (ControlError, TransportError):
         return None

@@ -12,7 +12,7 @@ import typer
 
 from hookbus import subjects
 from hookbus.cli.broker_url import broker_url
-from hookbus.config.connection import connection_from
+from hookbus.config.connection import connection_from, nats_options
 from hookbus.control import request
 from hookbus.loop import run
 from hookbus.transport import NatsTransport, Transport
@@ -43,7 +43,9 @@ def ask(
         is_named = connection.principal != subjects.ANONYMOUS
         principal = connection.principal if is_named else who
         server = broker_url(url, connection)
-        transport = await NatsTransport.connect(server, principal=principal)
+        transport = await NatsTransport.connect(
+            server, principal=principal, options=nats_options(connection)
+        )
         try:
             return await question(transport, principal)
         finally:

@@ -47,6 +47,11 @@ def serve(
     """Serve one role until SIGTERM. The broker is found by HOOKBUS_NATS_URL."""
     connection = connection_from()
     broker_url(None, connection)  # it would be tried for ever
+    if connection.creds is not None and connection.kind != role:
+        raise UsageError(
+            f"serve {role}: HOOKBUS_CREDS={str(connection.creds)!r} is of {connection.kind}"
+            f" {connection.principal!r}; make its own: hookbus credentials create {role} {role}"
+        )
     if role == "dispatcher" and settings is not None:
         raise UsageError(
             "serve dispatcher: --settings is for the registry, which tells every dispatcher;"

@@ -15,6 +15,7 @@ import typer
 
 from hookbus.cli.localbus import BusPlan, LocalBus
 from hookbus.cli.plugin_files import bundled_plugins, find_plugins
+from hookbus.cli.security import OPERATOR
 from hookbus.cli.streams import say_error
 from hookbus.config.connection import default_data_dir
 from hookbus.loop import run
@@ -53,9 +54,15 @@ def up(
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the broker keeps its data.")
     ] = None,
+    secure: Annotated[
+        bool, typer.Option("--secure", help="Ask everybody for credentials, and make those.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Say ready in JSON.")] = False,
 ) -> None:
-    """Run broker, registry, dispatcher and plugins until ctrl-C."""
+    """Run broker, registry, dispatcher and plugins until ctrl-C.
+
+    Example: hookbus up --secure
+    """
     logging.basicConfig(level=logging.WARNING, format="hookbus: %(message)s", stream=sys.stderr)
     # what happens to a connection of ours is seen from its cause
     logging.getLogger("hookbus.transport").setLevel(logging.ERROR)
@@ -68,6 +75,7 @@ def up(
         plugins=(*([] if no_bundled else bundled_plugins()), *scripts),
         nats_port=port,
         http_port=http_port,
+        is_secure=secure,
     )
     run(_up(plan, as_json=as_json))
 
@@ -102,6 +110,14 @@ async def _unless(stopped: asyncio.Event, work: Coroutine[Any, Any, None]) -> bo
 
 def _say_ready(bus: LocalBus, *, as_json: bool) -> None:
     """Print the one line on stdout that a script may wait for; everything else is on stderr."""
+    operator = bus.security.creds(OPERATOR) if bus.security else None
+    if operator is None:
+        say_error(
+            f"hookbus: no authentication: whoever reaches {bus.nats_url} may do everything;"
+            " 'hookbus up --secure' asks for credentials"
+        )
+    else:
+        say_error(f"hookbus: to operate it: HOOKBUS_CREDS={operator} hookbus plugins")
     for name, why in bus.unbound.items():
         say_error(f"hookbus: plugin {name!r} is not asked: {why}")
     for name in bus.absent:
@@ -110,7 +126,12 @@ def _say_ready(bus: LocalBus, *, as_json: bool) -> None:
             f" start it, or run 'hookbus plugins remove {name}'"
         )
     if as_json:
-        ready = {"nats_url": bus.nats_url, "http_url": bus.http_url, "pid": bus.pid}
+        ready = {
+            "nats_url": bus.nats_url,
+            "http_url": bus.http_url,
+            "pid": bus.pid,
+            "creds": str(operator) if operator else None,
+        }
         line = msgspec.json.encode(ready).decode()
     else:
         line = (

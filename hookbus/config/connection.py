@@ -8,9 +8,10 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
+from hookbus.config.credentials import SeedSource, read_credentials
 from hookbus.errors import InvalidOption, SettingsError
 from hookbus.subjects import ANONYMOUS, NAME, is_name
 
@@ -26,7 +27,8 @@ class Connection:
 
     Attributes:
         principal: who we are; a plugin's is its name. With authentication the broker binds it.
-        creds: a file with principal, seed and inbox prefix.
+        creds: a file with principal, seed and inbox prefix; *principal* is then the file's.
+        kind: what the credentials are for; None without.
         tls_ca, tls_cert, tls_key: PEM files; certificate and key go together.
     """
 
@@ -36,19 +38,23 @@ class Connection:
     tls_ca: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    kind: str | None = None
 
 
 def connection_from(environ: Mapping[str, str] | None = None) -> Connection:
     """Read the ``HOOKBUS_…`` variables of a connection; an empty one counts as not set.
 
     Raises:
-        SettingsError: If the URL or the principal is none, or certificate and key are not both
-            given.
+        SettingsError: If the URL or the principal is none, certificate and key are not both
+            given, or the credentials cannot be used or are another principal's.
     """
     environ = os.environ if environ is None else environ
     principal = environ.get("HOOKBUS_PRINCIPAL") or ANONYMOUS
     if not is_name(principal):
         raise SettingsError(f"HOOKBUS_PRINCIPAL={principal!r}: expected a name like {NAME.pattern}")
+    creds, kind = _path(environ, "HOOKBUS_CREDS"), None
+    if creds is not None:
+        principal, kind = identify(creds, principal, "HOOKBUS_PRINCIPAL", "HOOKBUS_CREDS")
     certificate, key = _path(environ, "HOOKBUS_TLS_CERT"), _path(environ, "HOOKBUS_TLS_KEY")
     if (certificate is None) != (key is None):
         given, wanted = ("CERT", "KEY") if certificate else ("KEY", "CERT")
@@ -61,11 +67,45 @@ def connection_from(environ: Mapping[str, str] | None = None) -> Connection:
     return Connection(
         nats_url=url,
         principal=principal,
-        creds=_path(environ, "HOOKBUS_CREDS"),
+        creds=creds,
         tls_ca=_path(environ, "HOOKBUS_TLS_CA"),
         tls_cert=certificate,
         tls_key=key,
+        kind=kind,
     )
+
+
+def identify(creds: Path, principal: str, said: str, origin: str) -> tuple[str, str]:
+    """Read who *creds* are of, and of what kind; *principal* may be anonymous, or must agree.
+
+    *said* and *origin* are how the two were given: variables, or arguments.
+
+    Raises:
+        SettingsError: They cannot be used, or are another principal's.
+    """
+    found = read_credentials(creds)
+    if principal not in (ANONYMOUS, found.principal):
+        raise SettingsError(
+            f"{said} is {principal!r}, and {origin}={str(creds)!r} is of {found.principal!r}:"
+            f" expected one and the same; leave {said} out"
+        )
+    return found.principal, found.kind
+
+
+def nats_options(connection: Connection) -> dict[str, Any]:
+    """What every connection to the broker is opened with: the one way from *connection* to NATS.
+
+    Goes as ``options`` to `hookbus.transport.NatsTransport.connect`.
+
+    Raises:
+        SettingsError: A file cannot be used.
+    """
+    options: dict[str, Any] = {}
+    if (context := tls_context(connection)) is not None:
+        options["tls"] = context
+    if connection.creds is not None:
+        options["seed_of"] = SeedSource(connection.creds)
+    return options
 
 
 def tls_context(connection: Connection) -> ssl.SSLContext | None:

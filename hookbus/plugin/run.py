@@ -10,8 +10,8 @@ import signal
 import sys
 from typing import Final
 
-from hookbus.config.connection import Connection, connection_from, tls_context
-from hookbus.errors import ConnectFailed, HookbusError, Problem
+from hookbus.config.connection import Connection, connection_from, nats_options
+from hookbus.errors import ConnectFailed, ConnectRefused, HookbusError, Problem, SettingsError
 from hookbus.loop import run as run_loop
 from hookbus.plugin.declare import Plugin
 from hookbus.plugin.serve import AnnounceAnswer, PluginServer
@@ -61,7 +61,9 @@ async def _serve(plugin: Plugin) -> bool:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    transport = await _connect(plugin, connection_from(), stop)
+    connection = connection_from()
+    _refuse_anothers_credentials(plugin, connection)
+    transport = await _connect(plugin, connection, stop)
     if transport is None:
         return False
     # until here there was nothing to finish, and ctrl-C ended the process as it ends any
@@ -70,6 +72,7 @@ async def _serve(plugin: Plugin) -> bool:
     server.on_answer = lambda answer: _report(plugin, answer)
     try:
         await server.start()
+        transport.check_subscriptions()
         await stop.wait()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_TIMEOUT):
@@ -79,18 +82,32 @@ async def _serve(plugin: Plugin) -> bool:
     return server.stuck_threads > 0
 
 
+def _refuse_anothers_credentials(plugin: Plugin, connection: Connection) -> None:
+    if connection.creds is not None and connection.principal != plugin.name:
+        raise SettingsError(
+            f"HOOKBUS_CREDS={str(connection.creds)!r} is of {connection.kind}"
+            f" {connection.principal!r}; expected those of plugin {plugin.name!r}"
+            f" ('hookbus credentials create plugin {plugin.name}')"
+        )
+
+
 async def _connect(
     plugin: Plugin, connection: Connection, stop: asyncio.Event
 ) -> NatsTransport | None:
-    """Try until the broker is there: containers start in any order."""
-    context = tls_context(connection)
-    options = {} if context is None else {"tls": context}
+    """Try until the broker is there: containers start in any order.
+
+    Raises:
+        ConnectRefused: It is there, and refuses us, or we it: a person must mend that.
+    """
+    options = nats_options(connection)
     told = ""
     while not stop.is_set():
         try:
             return await NatsTransport.connect(
                 connection.nats_url, principal=plugin.name, name=plugin.name, options=options
             )
+        except ConnectRefused:
+            raise
         except ConnectFailed as e:
             if str(e) != told:
                 log.warning("%s; trying on", e)

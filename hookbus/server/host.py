@@ -8,8 +8,8 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from hookbus.config.connection import Connection
-from hookbus.errors import HookbusError, SettingsError
+from hookbus.config.connection import Connection, nats_options
+from hookbus.errors import ConnectRefused, HookbusError, SettingsError, SubscriptionDenied
 from hookbus.transport import NatsTransport
 
 RETRY: Final = 0.25  # seconds between attempts
@@ -45,7 +45,11 @@ class Role(Protocol):
 
 
 class Host:
-    """Keeps one role on the bus; it never gives up, unless the role refuses its settings."""
+    """Keeps one role on the bus.
+
+    It gives up only at its start, and only what a person must mend: settings that the role
+    refuses, credentials or a certificate that are refused, rights that do not suffice.
+    """
 
     def __init__(self, role: Role, connection: Connection) -> None:
         self.role = role
@@ -53,7 +57,7 @@ class Host:
         self._transport: NatsTransport | None = None
         self._opening: asyncio.Task[None] | None = None
         self._told = ""
-        #: Why the role refuses to start; whoever runs it ends then, which `on_refusal` asks for.
+        #: Why the role cannot start; whoever runs it ends then, which `on_refusal` asks for.
         self.refusal: SettingsError | None = None
         self.on_refusal: Callable[[], None] = lambda: None
 
@@ -83,10 +87,17 @@ class Host:
                     self._connection.nats_url,
                     principal=self.role.name,
                     name=f"hookbus-{self.role.name}",
+                    options=nats_options(self._connection),
                 )
                 await self.role.start(self._transport)
+                await self._transport.flush()
+                self._transport.check_subscriptions()
             except SettingsError as e:
                 self.refusal = e
+                self.on_refusal()
+                return
+            except (ConnectRefused, SubscriptionDenied) as e:
+                self.refusal = SettingsError(f"{self.role.name}: {e}")
                 self.on_refusal()
                 return
             except HookbusError as e:

@@ -59,7 +59,7 @@ class RegistryServer:
         config = await _open_config(transport)
         state = await NatsKeyValue.open(transport, subjects.STATE_BUCKET)
         registry = Registry(transport, config, state, self._source)
-        rpc = Rpc(self._connection.nats_url, self.name, transport)
+        rpc = Rpc(self._connection, self.name, transport)
         self._serving = _Serving(transport, registry, rpc, self._watch)
         await self._serving.start()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import nats.errors
@@ -13,7 +13,8 @@ from faststream.nats import NatsBroker, NatsMessage
 from faststream.nats.subscriber.usecases.core_subscriber import CoreSubscriber
 
 from hookbus import subjects
-from hookbus.errors import HookbusError, RequestTimeout
+from hookbus.config.connection import Connection, nats_options
+from hookbus.errors import HookbusError, RequestTimeout, SubscriptionDenied
 from hookbus.nats_client import NatsClient, to_transport_error
 from hookbus.transport import Transport
 
@@ -35,21 +36,23 @@ log = logging.getLogger(__name__)
 class Rpc:
     """Answers requests on some subjects, over a connection that FastStream keeps."""
 
-    def __init__(self, url: str, principal: str, replies: Transport) -> None:
+    def __init__(self, connection: Connection, principal: str, replies: Transport) -> None:
         """Prepare; the answers leave over *replies*."""
         self._replies = replies
+        self._denied: list[str] = []
         self._broker = _Broker(
-            [server.strip() for server in url.split(",")],
+            [server.strip() for server in connection.nats_url.split(",")],
             name=f"hookbus-{principal}-requests",
             inbox_prefix=subjects.inbox(principal),
             # the handler gets the message as it is: a parameter that FastStream injects would cost
             # a hop to a thread each time, and its decoding would refuse what we must answer
             apply_types=False,
             decoder=_undecoded,
-            error_cb=_on_error,
+            error_cb=self._on_error,
             logger=None,
             **_OPTIONS,
         )
+        self._broker.options = nats_options(connection)
         self._subscribers: list[CoreSubscriber] = []
         self._running: set[asyncio.Task[None]] = set()
         self._is_started = False
@@ -79,6 +82,7 @@ class Rpc:
         """Connect and subscribe.
 
         Raises:
+            SubscriptionDenied: The broker's permissions refuse one.
             TransportError: It could not.
         """
         try:
@@ -90,6 +94,8 @@ class Rpc:
             raise RequestTimeout(f"no connection for requests within {START_TIMEOUT:g} s") from e
         except (OSError, nats.errors.Error) as e:
             raise to_transport_error(e, "the connection for requests") from e
+        if self._denied:
+            raise SubscriptionDenied("; ".join(self._denied))
 
     async def stop(self) -> None:
         """Take no more requests, finish those that run, then close.
@@ -111,6 +117,11 @@ class Rpc:
         with contextlib.suppress(nats.errors.Error, OSError, RuntimeError):
             await client.close()
 
+    async def _on_error(self, error: Exception) -> None:
+        if "permissions violation for subscription" in str(error).lower():
+            self._denied.append(str(error).removeprefix("nats: "))
+        log.debug("requests: %s", error)  # the role's other connection tells of a loss
+
     async def _answer(self, message: NatsMessage, answer: Answer) -> None:
         subject = message.raw_message.subject
         try:
@@ -125,9 +136,12 @@ class Rpc:
 class _Broker(NatsBroker):
     """FastStream's broker over our client: nats-py's own goes deaf at the first bad header."""
 
+    #: Credentials and TLS, for our client's `open`.
+    options: Mapping[str, Any] = {}
+
     async def _connect(self) -> NatsClient:
         client = NatsClient()
-        await client.connect(**self._connection_kwargs)
+        await client.open(**{**self._connection_kwargs, **self.options})
         self.config.connect(client)
         return client
 
@@ -142,7 +156,3 @@ async def _drain(subscriber: CoreSubscriber) -> None:
 
 async def _undecoded(message: NatsMessage) -> NatsMessage:
     return message
-
-
-async def _on_error(error: Exception) -> None:
-    log.debug("requests: %s", error)  # the role's other connection tells of a loss
