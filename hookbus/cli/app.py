@@ -16,7 +16,9 @@ from hookbus.cli.streams import drop_output, is_lost_output
 from hookbus.errors import HookbusError
 
 #: In the order of the help. The module hookbus.cli.<command> adds it with its `register(app)`.
-COMMANDS: Final = ("demo", "up", "emit", "plugins", "settings", "conformance", "serve")
+COMMANDS: Final = (
+    *("demo", "up", "emit", "decisions", "plugins", "settings", "conformance", "serve"),
+)
 
 
 def run() -> None:

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 def ask(
-    url: str | None, question: Callable[[Transport, str], Awaitable[T]], *, who: str = OPERATOR
+    url: str | None, question: Callable[[NatsTransport, str], Awaitable[T]], *, who: str = OPERATOR
 ) -> T:
     """Connect, ask, and close; *who* we are unless the environment names a principal.
 
