@@ -20,11 +20,11 @@ from hookbus.cli.moments import parse_since
 from hookbus.cli.next_steps import next_steps
 from hookbus.cli.operating import Json, Url, ask, print_json
 from hookbus.cli.printable import clean
-from hookbus.control import request
 from hookbus.decision_log.reader import NatsStreamReader, stamp
 from hookbus.decision_log.records import Recorded, Reference, ShadowRecord, to_builtins
 from hookbus.decision_log.search import Found, Progress, find, shadows
 from hookbus.errors import ControlError, TransportError
+from hookbus.operations import request
 from hookbus.transport import NatsTransport
 
 MAX_ID: Final = 1_000  # characters

@@ -13,8 +13,8 @@ import typer
 from hookbus import subjects
 from hookbus.cli.broker_url import broker_url
 from hookbus.config.connection import connection_from
-from hookbus.control import request
 from hookbus.loop import run
+from hookbus.operations import request
 from hookbus.transport import NatsTransport, Transport
 
 OPERATOR: Final = "operator"
