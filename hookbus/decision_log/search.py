@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ SEEK: Final = ((0.05, 5.0), (10.0, 60.0), (600.0, 660.0))
 MAX_MATCHES: Final = 100  # that are kept of a trace
 LONGEST_SHADOW: Final = 31.0  # seconds that a shadow plugin may answer later
 MAX_SHADOWS: Final = 50_000  # shadow records that are looked at
+
+PROGRESS_STEP: Final = 1_000  # records
 
 #: Hears how many records were looked at, and of how many.
 Progress = Callable[[int, int], None]
@@ -143,22 +146,18 @@ async def find(
     """Find the decisions that *reference* names.
 
     A decision's id says when it was made: there it is looked for first, then further around it,
-    and only then in all that the stream holds since *since*.
+    and only then in all that the stream holds since *since*. No record is read twice.
     """
     extent = await reader.extent()
+    search = _Search(reader, reference, progress, Found(extent))
     if not extent.messages:
-        return Found(extent)
-    for before, after in _around(reference, extent):
-        found = Found(extent)
-        until = after.timestamp() * 1e9
-
-        def take(stored: Stored, found: Found = found, until: float = until) -> bool:
-            return stored.stored_ns > until or _look(stored, reference, found)
-
-        await reader.read(before, take)
-        if found.count:
-            return found
-    return await _look_through(reader, reference, progress, extent, since)
+        return search.found
+    for begin, end in _around(reference, extent):
+        await search.look(begin, end)
+        if search.found.count:
+            return search.found
+    await search.look(since or extent.first, None)
+    return search.found
 
 
 def _around(reference: Reference, extent: Extent) -> Iterator[tuple[datetime, datetime]]:
@@ -166,28 +165,49 @@ def _around(reference: Reference, extent: Extent) -> Iterator[tuple[datetime, da
     if reference.at is None or extent.until is None or extent.since is None:
         return
     for before, after in SEEK:
-        start = reference.at - timedelta(seconds=before)
+        begin = reference.at - timedelta(seconds=before)
         end = reference.at + timedelta(seconds=after)
-        if end >= extent.since and start <= extent.until:
-            yield max(start, extent.since), end
+        if end >= extent.since and begin <= extent.until:
+            yield max(begin, extent.since), end
 
 
-async def _look_through(
-    reader: StreamReader,
-    reference: Reference,
-    progress: Progress,
-    extent: Extent,
-    since: datetime | None,
-) -> Found:
-    found = Found(extent)
+class _Search:
+    """What was looked at so far is one stretch of the stream, which grows on both sides."""
 
-    def take(stored: Stored) -> bool:
-        if found.looked_at % 1_000 == 0:
-            progress(found.looked_at, extent.last - stored.sequence + 1 + found.looked_at)
-        return _look(stored, reference, found)
+    def __init__(
+        self, reader: StreamReader, reference: Reference, progress: Progress, found: Found
+    ) -> None:
+        self.found = found
+        self._reader = reader
+        self._reference = reference
+        self._progress = progress
+        self._first = 0  # sequences of the stretch; 0 is none yet
+        self._last = 0
 
-    await reader.read(since or extent.first, take)
-    return found
+    async def look(self, begin: int | datetime, end: datetime | None) -> None:
+        """Look at what was stored from *begin* to *end* and was not looked at before."""
+        end_ns = end.timestamp() * 1e9 if end else math.inf
+        if not self._first:
+            await self._read(begin, end_ns)
+            return
+        first = self._first
+        await self._read(begin, math.inf, until=first - 1)
+        if not (self.found.count and self._reference.is_unique):
+            await self._read(self._last + 1, end_ns)
+
+    async def _read(
+        self, begin: int | datetime, end_ns: float, *, until: int | None = None
+    ) -> None:
+        def take(stored: Stored) -> bool:
+            if stored.stored_ns > end_ns:
+                return True
+            self._first = min(self._first or stored.sequence, stored.sequence)
+            self._last = max(self._last, stored.sequence)
+            if self.found.looked_at % PROGRESS_STEP == 0:
+                self._progress(self.found.looked_at, self.found.extent.messages)
+            return _look(stored, self._reference, self.found)
+
+        await self._reader.read(begin, take, until=until)
 
 
 def _look(stored: Stored, reference: Reference, found: Found) -> bool:

@@ -165,8 +165,8 @@ def main() -> None:
         print(f"an id that is not there: {seconds:.1f} s")
         seconds, found = explain(broker.url, kept[len(kept) // 2].event.id)
         print(f"an event's id: {seconds:.1f} s, {'found' if found else 'NOT FOUND'}")
-    most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"no process took more than {most:.0f} MiB")
+        most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024  # KiB on Linux
+        print(f"no command took more than {most:.0f} MiB")
     sys.exit(max(took) > BAR)
 
 
