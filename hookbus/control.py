@@ -11,11 +11,13 @@ import msgspec
 from hookbus import presence, subjects
 from hookbus.config.flatten import flatten
 from hookbus.control_views import difference, plain, plugin_view
-from hookbus.errors import ControlError, HookbusError, NoResponders
+from hookbus.errors import ControlError, HookbusError
 from hookbus.history import history_view
 from hookbus.manifest.fields import LARGEST_INTEGER
 from hookbus.manifest.problems import shown
 from hookbus.models import Mode
+from hookbus.operations import DEFAULT_WAIT_MS
+from hookbus.operations import request as request
 from hookbus.registry import Registry
 from hookbus.settings_changes import SettingsChange, tell_changed_configs
 from hookbus.transport import Transport
@@ -24,8 +26,6 @@ from hookbus.wire.limits import NOT_JSON
 
 POLL: Final = 0.02  # seconds between two questions to the dispatchers
 WINDOW: Final = 0.1  # seconds to collect answers
-REQUEST_TIMEOUT: Final = 5.0  # seconds, beside what the request itself may wait
-DEFAULT_WAIT_MS: Final = 5_000
 MAX_WAIT_MS: Final = 60_000  # nobody's question goes round for ever
 DEFAULT_HISTORY: Final = 10  # generations
 MAX_OVERRIDE_S: Final = 10 * 365 * 24 * 3_600
@@ -182,31 +182,6 @@ class Control:
             self._transport, "STATS", subjects.DISPATCHER_SERVICE, window=WINDOW
         )
         return [generation for a in answers if (generation := _generation(a)) is not None]
-
-
-async def request(
-    transport: Transport, principal: str, operation: str, **members: Any
-) -> dict[str, Any]:
-    """Send one operator's request and return the answer's members.
-
-    Raises:
-        ControlError: The registry refused it, or there is no registry.
-        TransportError: It was not answered.
-    """
-    timeout = REQUEST_TIMEOUT + members.get("timeout_ms", DEFAULT_WAIT_MS) / 1000
-    subject = subjects.control(principal, operation)
-    body = msgspec.json.encode({"v": 1, **members})
-    try:
-        reply = await transport.request(subject, body, timeout=timeout)
-    except NoResponders as e:
-        raise ControlError(
-            "no registry is listening; is 'hookbus up' running?", code="no_registry"
-        ) from e
-    answer: dict[str, Any] = msgspec.json.decode(reply.data)
-    if "error" in answer:
-        error = msgspec.convert(answer["error"], ErrorBody)
-        raise ControlError(error.message, code=error.code, pointer=error.pointer)
-    return answer
 
 
 def _request(body: bytes) -> dict[str, Any]:

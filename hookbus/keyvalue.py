@@ -330,7 +330,7 @@ class NatsWatch:
         self._expect_heartbeat()
         if not message.reply.startswith(subjects.JETSTREAM_ACK):
             return  # a heartbeat
-        revision = _stream_sequence(message.reply)
+        revision, _, _ = subjects.delivery(message.reply)
         if not _is_deletion(message.headers):
             self._hand_over(Entry(message.data, revision))
 
@@ -367,12 +367,3 @@ async def _find_or_create(transport: NatsTransport, bucket: str, history: int) -
 def _is_deletion(headers: Mapping[str, str] | None) -> bool:
     """Tell a deleted, purged or expired key (nats-server 2.11 writes a marker) from a value."""
     return headers is not None and not headers.keys().isdisjoint(_DELETION_HEADERS)
-
-
-def _stream_sequence(reply: str) -> int:
-    """Read the revision out of ``$JS.ACK.<stream>.<consumer>.<delivered>.<revision>.…``.
-
-    With a JetStream domain two tokens more stand in front (ADR-15).
-    """
-    tokens = reply.split(".")
-    return int(tokens[7] if len(tokens) > 9 else tokens[5])

@@ -136,6 +136,10 @@ class NatsClient(Client):
         """Tell the broker to send no more for *subscription*, which still takes what is coming."""
         await self._send_unsubscribe(subscription._id)
 
+    async def limit(self, subscription: Subscription, messages: int) -> None:
+        """Let the broker forget *subscription* once it has sent that many messages for it."""
+        await self._send_unsubscribe(subscription._id, messages)
+
     def discard_unsent(self) -> None:
         """Forget what waits in the buffer: nats-py would send it, stale, after the reconnect.
 

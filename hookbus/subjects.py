@@ -60,6 +60,7 @@ RESERVED_NAMES: Final = frozenset(
 INBOX: Final = "_INBOX."
 REPLY: Final = "hookbus.reply."
 JETSTREAM_ACK: Final = "$JS.ACK."
+JETSTREAM_API: Final = "$JS.API."
 
 
 def is_name(text: str) -> bool:
@@ -163,6 +164,28 @@ def announced(plugin: str) -> str:
     An inbox subject, because the permissions of both roles have those already.
     """
     return f"{INBOX}dispatcher.announced.{plugin}"
+
+
+def delivery(reply: str) -> tuple[int, int, int]:
+    """Read what the reply subject of a message from a consumer says.
+
+    ``$JS.ACK.<stream>.<consumer>.<delivered>.<sequence>.<…>.<time>.<pending>`` is its sequence in
+    the stream, when it was stored (nanoseconds since the epoch), and how many more there are.
+    With a JetStream domain two tokens more stand in front (ADR-15).
+    """
+    tokens = reply.split(".")
+    at = 7 if len(tokens) > 9 else 5
+    return int(tokens[at]), int(tokens[at + 2]), int(tokens[at + 3])
+
+
+def stream_info(stream: str) -> str:
+    """``"HOOKBUS_DECISIONS" → "$JS.API.STREAM.INFO.HOOKBUS_DECISIONS"``"""
+    return f"{JETSTREAM_API}STREAM.INFO.{stream}"
+
+
+def create_consumer(stream: str, name: str) -> str:
+    """Where a consumer of that name is asked for; it is in the subject so that it can be denied."""
+    return f"{JETSTREAM_API}CONSUMER.CREATE.{stream}.{name}"
 
 
 def service(verb: str, name: str = "", instance: str = "") -> str:

@@ -274,6 +274,17 @@ class NatsTransport:
             raise to_transport_error(error, f"subscription to {subject!r}") from error
         return NatsSubscription(self, self._client, subscription)
 
+    async def receive_some(
+        self, subject: str, callback: MessageCallback, messages: int
+    ) -> Subscription:
+        """Subscribe for that many messages; the broker sends no more, however slow we are."""
+        try:
+            subscription = await self._client.receive(subject, "", callback)
+            await self._client.limit(subscription, messages)
+        except nats.errors.Error as error:
+            raise to_transport_error(error, f"subscription to {subject!r}") from error
+        return NatsSubscription(self, self._client, subscription)
+
     async def flush(self) -> None:
         await self.unless_lost(self._client.flush(), "flush")
 

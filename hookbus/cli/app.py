@@ -17,14 +17,8 @@ from hookbus.errors import HookbusError
 
 #: In the order of the help. The module hookbus.cli.<command> adds it with its `register(app)`.
 COMMANDS: Final = (
-    "demo",
-    "up",
-    "emit",
-    "plugins",
-    "settings",
-    "credentials",
-    "conformance",
-    "serve",
+    *("demo", "up", "emit", "decisions", "plugins", "settings"),
+    *("credentials", "conformance", "serve"),
 )
 
 

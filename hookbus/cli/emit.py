@@ -13,6 +13,7 @@ from rich.console import Console
 
 from hookbus.attributes import check_timeout
 from hookbus.cli.broker_url import broker_url
+from hookbus.cli.emit_many import Sending, emit_many
 from hookbus.cli.errors import BLOCKED_BY_VERDICT, BLOCKED_OTHERWISE, DONE, UsageError
 from hookbus.cli.operating import print_json
 from hookbus.cli.render import render_decision
@@ -23,6 +24,7 @@ from hookbus.loop import run
 from hookbus.models import Decision
 
 DEFAULT_SOURCE: Final = "/cli"
+DEFAULT_CONCURRENCY: Final = 16
 
 
 def register(app: typer.Typer) -> None:
@@ -30,10 +32,17 @@ def register(app: typer.Typer) -> None:
 
 
 def emit(
-    type: Annotated[str, typer.Argument(help="The event type, such as message_received.")],
+    type: Annotated[
+        str | None, typer.Argument(help="The event type, such as message_received.")
+    ] = None,
     data: Annotated[
-        str, typer.Option(metavar="JSON|@FILE|-", help="The payload; - reads it from stdin.")
-    ],
+        str | None,
+        typer.Option(metavar="JSON|@FILE|-", help="The payload; - reads it from stdin."),
+    ] = None,
+    file: Annotated[
+        str | None,
+        typer.Option("--from", metavar="FILE|-", help="Send many: one JSON event a line."),
+    ] = None,
     timeout: Annotated[
         float | None, typer.Option(metavar="S", help="Seconds to wait; else the bus decides.")
     ] = None,
@@ -45,19 +54,42 @@ def emit(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Ask, but let nothing in the world change.")
     ] = False,
+    keep_ids: Annotated[
+        bool, typer.Option("--keep-ids", help="With --from: no fresh ids in place of those given.")
+    ] = False,
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=1024, help="With --from: events at the same time.")
+    ] = DEFAULT_CONCURRENCY,
+    with_data: Annotated[
+        bool, typer.Option("--with-data", help="With --from and --json: payloads, too.")
+    ] = False,
     url: Annotated[str | None, typer.Option(help="The broker; default HOOKBUS_NATS_URL.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the decision as JSON.")] = False,
 ) -> None:
-    """Send one event and print the decision.
+    """Send one event and print the decision; or all events of a file, and a summary.
 
     Exit codes: 0 continue or intercept, 2 invalid, 3 blocked by a verdict, 4 blocked for another
-    cause, 5 nothing could be decided.
+    cause, 5 nothing could be decided. With --from: 5 if any line could not be decided, else 2 if
+    any is no event, else 0, whatever was decided.
+
+    Example: hookbus emit message_received --data '{"text": "hi"}'
+
+    Example: hookbus emit --from events.jsonl --dry-run
     """
     logging.basicConfig(level=logging.ERROR, format="hookbus: %(message)s", stream=sys.stderr)
     try:
         check_timeout(timeout, "--timeout")
     except InvalidOption as e:
         raise UsageError(str(e)) from e
+    if file is not None:
+        if not (type is data is subject is id is None):
+            raise UsageError("emit: with --from, type, data, subject and id are in the lines")
+        sending = Sending(
+            _text("--source", source), timeout, dry_run, keep_ids, concurrency, as_json, with_data
+        )
+        raise typer.Exit(emit_many(url, file, sending))
+    if type is None or data is None:
+        raise UsageError("emit: expected TYPE and --data, or --from; see 'hookbus emit --help'")
     payload = _payload(data)
     source = _text("--source", source)
     given = {"subject": subject, "id": id}

@@ -13,8 +13,8 @@ import typer
 from hookbus import subjects
 from hookbus.cli.broker_url import broker_url
 from hookbus.config.connection import connection_from, nats_options
-from hookbus.control import request
 from hookbus.loop import run
+from hookbus.operations import request
 from hookbus.transport import NatsTransport, Transport
 
 OPERATOR: Final = "operator"
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 def ask(
-    url: str | None, question: Callable[[Transport, str], Awaitable[T]], *, who: str = OPERATOR
+    url: str | None, question: Callable[[NatsTransport, str], Awaitable[T]], *, who: str = OPERATOR
 ) -> T:
     """Connect, ask, and close; *who* we are unless the environment names a principal.
 
