@@ -24,7 +24,7 @@ from hookbus.loop import clock_of
 from hookbus.presence import Endpoint, Presence, Service
 from hookbus.runtimes.remote import Remote
 from hookbus.snapshot import ConfigDocument, Snapshot, decode_document, lapsed, next_lapse
-from hookbus.telemetry import Counters, CountingObserver, Latencies
+from hookbus.telemetry import Counters, CountingObserver, Failures, Latencies
 from hookbus.transport import Message, Transport
 
 RETRY: Final = 0.25  # seconds between attempts to follow the configuration
@@ -51,21 +51,22 @@ class DispatcherRole:
         self.instance = secrets.token_hex(8)
         self.counters = Counters()
         self._latencies = Latencies()
+        self._failures = Failures()
         self._transport = transport
         self._open_config = open_config
         self._remote = Remote(transport, self.instance, self.counters)
-        clock = clock_of(asyncio.get_running_loop())
+        self._clock = clock = clock_of(asyncio.get_running_loop())
         self._breakers = Breakers()
         asking = Asking(self._remote, self._breakers, clock)
         recorder = StreamRecorder(transport, self.counters)
         self._shadows = Shadows(asking, recorder, self.counters)
-        observer = CountingObserver(self.counters, self._latencies)
+        observer = CountingObserver(self.counters, self._latencies, self._failures)
         tools = Tools(
             asking, self._shadows, recorder, observer, clock, lambda: transport.max_payload
         )
         dispatcher = Dispatcher(tools)
         self.ingress = Ingress(transport, dispatcher, self.counters, _new_decision_id)
-        endpoint = Endpoint("emit", subjects.EMIT_ALL, subjects.DISPATCHER_QUEUE, data=self._data)
+        endpoint = Endpoint("emit", subjects.EMIT_ALL, subjects.DISPATCHER_QUEUE, data=self.stats)
         service = Service(subjects.DISPATCHER_SERVICE, version, self.instance, endpoints=[endpoint])
         self._presence = Presence(transport, service)
         self._following: asyncio.Task[None] | None = None
@@ -150,12 +151,15 @@ class DispatcherRole:
         self.ingress.use(Snapshot.of(generation, document))
         self._wait_for_lapse(generation, document)
 
-    def _data(self) -> dict[str, Any]:
+    def stats(self) -> dict[str, Any]:
+        """What it answers to ``$SRV.STATS``: values, none of which changes afterwards."""
         return {
             "generation": self.ingress.generation,
             "in_flight": self.ingress.in_flight,
             "breakers": self._breakers.states(),
+            "breakers_open_ms": self._breakers.rests_ms(self._clock()),
             "counters": self.counters.as_dict(),
+            "failures": self._failures.as_dict(),
             "latencies": self._latencies.as_dict(),
         }
 
