@@ -16,6 +16,7 @@ from hookbus.config.connection import Connection
 from hookbus.config.settings import parse_settings
 from hookbus.server.dispatcher import DispatcherServer
 from hookbus.server.registry import RegistryServer
+from hookbus.settings_changes import Source
 from hookbus.transport import NatsTransport
 
 PATIENCE = 30.0  # seconds for a whole scenario
@@ -57,7 +58,7 @@ class OnBus(Protocol):
 async def run(url: str, scenario: Scenario[T]) -> T:
     """Run *scenario* on a registry and a dispatcher that are started for it."""
     settings = parse_settings({"mode": "development"}, "the test")
-    registry = RegistryServer(settings, Connection(nats_url=url))
+    registry = RegistryServer(Source(settings), None, Connection(nats_url=url))
     async with asyncio.timeout(PATIENCE):
         async with _serving(registry, url), _serving(DispatcherServer(), url):
             client = await nats.connect(url)

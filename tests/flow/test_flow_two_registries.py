@@ -94,7 +94,7 @@ async def goodbye(registry: Registry, plugin: str, instance: str) -> None:
 
 async def modes(registry: Registry) -> dict[str, str]:
     """The mode of each plugin that is bound."""
-    made = await registry.start()
+    made = await registry.settings.refresh()
     return {binding.plugin: binding.mode for binding in made.bound.document.bindings}
 
 

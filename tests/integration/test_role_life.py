@@ -22,6 +22,7 @@ from hookbus.emitter import Emitter
 from hookbus.errors import Unavailable
 from hookbus.models import Decision
 from hookbus.server.registry import RegistryServer
+from hookbus.settings_changes import Source
 from hookbus.transport import NatsTransport
 from tests.integration.commands import HOOKBUS, Process, eventually, running
 from tests.integration.test_server_roles import is_ready
@@ -163,7 +164,9 @@ def test_registries_that_make_streams_and_buckets_at_once_all_succeed(
 
     async def start_together(url: str) -> set[bool]:
         transports = [await NatsTransport.connect(url, principal="registry") for _ in range(4)]
-        registries = [RegistryServer(settings, Connection(nats_url=url)) for _ in transports]
+        registries = [
+            RegistryServer(Source(settings), None, Connection(nats_url=url)) for _ in transports
+        ]
         try:
             starting = zip(registries, transports, strict=True)
             await asyncio.gather(*(registry.start(t) for registry, t in starting))
