@@ -12,7 +12,7 @@ from typing import Any
 PAGE = Path(__file__).parents[2] / "docs" / "protocol.md"
 
 #: What differs from one conversation to the next; only its type is compared.
-VOLATILE = frozenset(["id", "call", "ms", "sum_ms", "count", "generation", "in_flight"])
+VOLATILE = frozenset(["id", "call", "ms", "sum_ms", "count", "generation", "in_flight", "until"])
 TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 
 _BLOCK = re.compile(r"^```(\w+) ([\w-]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -59,8 +59,8 @@ class Page:
         return [[cell.strip() for cell in row.split(" | ")] for row in _ROW.findall(table)[1:]]
 
 
-def read_page() -> Page:
-    text = PAGE.read_text()
+def read_page(path: Path = PAGE) -> Page:
+    text = path.read_text()
     blocks = [(label, body) for _, label, body in _BLOCK.findall(text)]
     assert len(dict(blocks)) == len(blocks), "two blocks have the same label"
     return Page(text, dict(blocks))

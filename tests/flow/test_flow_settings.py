@@ -366,3 +366,19 @@ async def test_applied_settings_that_cannot_be_read_serve_on_until_others_are_ap
     assert listed["generation"] == generation + 1
     assert decision.code == "no_responders"  # the guard is still asked
     assert bus.registry.configuration.problem is None
+
+
+async def test_in_development_what_was_applied_stays_until_the_file_says_something_else(
+    bus: Bus,
+) -> None:
+    """A development bus is stopped and started all day, and its file owns nothing."""
+    file = parse_settings({"mode": "development", "timeout_ms": 900}, "hookbus.toml")
+    edited = parse_settings({"mode": "development", "timeout_ms": 700}, "hookbus.toml")
+    await start(bus, Source(file))
+    await bus.control("apply", settings={"timeout_ms": 800})
+
+    same = await (await another(bus, Source(file))).settings.begin()
+    other = await (await another(bus, Source(edited))).settings.begin()
+
+    assert same.state.settings.timeout_ms == 800
+    assert other.state.settings.timeout_ms == 700

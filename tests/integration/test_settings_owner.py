@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hookbus.broker import EmbeddedBroker
-from tests.integration.commands import HOOKBUS, Process, eventually, get, hookbus, running
+from tests.integration.commands import HOOKBUS, Process, eventually, get, hookbus, running, up
 from tests.integration.test_server_roles import health_url, is_ready, serve
 
 pytestmark = pytest.mark.usefixtures("nats_server_program")
@@ -148,3 +148,17 @@ def test_a_secret_is_read_where_the_plugin_runs_and_nowhere_else(url: str, tmp_p
     assert (without["outcome"], without["by"]) == ("block", "secretive")
     assert f"config.key: {str(secret)!r} cannot be read" in without["reason"]
     assert "s3cr3t" not in shown
+
+
+def test_in_development_a_file_is_followed_and_others_may_apply_all_the_same(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "hookbus.toml"
+    file.write_text("timeout_ms = 900")
+    with up(tmp_path, "--no-bundled", "--settings", str(file)) as bus:
+        first = value(bus.url, "timeout_ms")
+        file.write_text("timeout_ms = 800")
+        eventually(lambda: value(bus.url, "timeout_ms") == 800)
+        bus.control("apply", settings={"timeout_ms": 700})
+
+        assert (first, value(bus.url, "timeout_ms")) == (900, 700)
