@@ -59,13 +59,14 @@ class Rows:
 
 def why(decision: Decision) -> str:
     """Say in a few words who made the outcome what it is, and why."""
-    dry = "dry run: " if decision.dry_run else ""
+    dry = "dry run" if decision.dry_run else ""
+    failed = dict.fromkeys(r.plugin for r in decision.records if r.resolution == "failed_open")
     if decision.outcome == "block":
-        return dry + (decision.reason or decision.cause or "")
-    failed = [r.plugin for r in decision.records if r.resolution == "failed_open"]
-    open_failures = f"failed open: {', '.join(dict.fromkeys(failed))}" if failed else ""
-    changers = ", ".join(authors(decision))
-    return dry + "; ".join(said for said in (changers, open_failures) if said)
+        said = [decision.reason or decision.cause or ""]
+    else:
+        open_failures = f"failed open: {', '.join(failed)}" if failed else ""
+        said = [", ".join(authors(decision)), open_failures]
+    return "; ".join(part for part in (dry, *said) if part)
 
 
 def _cell(text: str, width: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from hookbus.cli.generations import Generations
+from hookbus.cli.generations import Generation, Generations
 from hookbus.cli.printable import clean
 from hookbus.models import Decision
 
@@ -92,13 +92,22 @@ def _about_settings(decision: Decision, generations: Generations) -> Iterator[st
         yield "what decided has been changed since: the same event may be decided otherwise now"
         return
     cause = generations.last_touching(names, decision.generation)
-    before = generations.before(cause) if cause else None
-    if cause is not None and before is not None:
-        yield (
-            f"generation {cause.generation} changed it: 'hookbus settings rollback {before}'"
-            " takes that back"
-        )
+    if cause is not None:
+        yield f"generation {cause.generation} changed it: {_undo(cause, generations)}"
     yield "'hookbus settings history' shows who changed what, and when"
+
+
+def _undo(made: Generation, generations: Generations) -> str:
+    """Say how to take a generation back: that hangs on what made it."""
+    before = generations.before(made)
+    words = clean(made.what).split()
+    if words[:1] == ["settings"] and before is not None:
+        return f"'hookbus settings rollback {before}' takes that back"
+    if words[:2] == ["plugins", "mode"] and len(words) > 2:
+        plugin, _, hook = words[2].partition("/")
+        option = f" --hook {hook}" if hook else ""
+        return f"'hookbus plugins mode {plugin}{option} --reset' takes that back"
+    return clean(f"{made.what or 'made'} by {made.by or '?'}")
 
 
 def concerned(decision: Decision) -> tuple[str, ...]:

@@ -1,0 +1,283 @@
+"""What the bus does now: two samples of its own figures, and what is between them. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypedDict
+
+import msgspec
+
+from hookbus.latency import merged, percentile, since
+
+OUTCOMES: Final = ("continued", "intercepted", "blocked", "refused")
+#: Counters that grow when all is well, too; the others are shown only where they do.
+QUIET_COUNTERS: Final = frozenset({"decisions", *OUTCOMES})
+#: Counters that mean that something must be done, and what they mean.
+ALARMS: Final = {
+    "failed_open": "plugins fail and are let pass",
+    "failed_closed": "plugins fail, and that blocks",
+    "breaker_open": "plugins are not asked: their breaker is open",
+    "overloaded": "events are blocked: too many in flight; start another dispatcher",
+    "not_ready": "events are blocked: a dispatcher has no configuration",
+    "unrecorded": "decisions are not recorded: the connection was lost, or is full",
+    "spoofed_reply": "somebody answers in another plugin's name",
+    "undelivered": "replies do not reach their emitters",
+}
+
+Answers = Sequence[Mapping[str, Any]]
+
+
+class HistogramData(TypedDict):
+    """As :class:`hookbus.telemetry.Histogram` answers it."""
+
+    count: int
+    sum_ms: float
+    counts: list[int]
+
+
+class LatencyData(msgspec.Struct, frozen=True):
+    """As :class:`hookbus.telemetry.Latencies` answers it."""
+
+    bounds_ms: tuple[float, ...] = ()
+    decisions: HistogramData | None = None
+    plugins: dict[str, HistogramData] = {}
+
+
+class DispatcherData(msgspec.Struct, frozen=True):
+    """What a dispatcher says of itself in ``$SRV.STATS``."""
+
+    generation: int = 0
+    in_flight: int = 0
+    breakers: dict[str, str] = {}
+    counters: dict[str, int] = {}
+    latencies: LatencyData = LatencyData()
+
+
+class RegistryData(msgspec.Struct, frozen=True):
+    """What a registry says of itself."""
+
+    generation: int | None = None
+    owner: str | None = None
+    settings_problem: str | None = None
+    waiting: bool = False
+
+
+class Plugin(msgspec.Struct, frozen=True):
+    """What the registry says of a plugin."""
+
+    plugin: str
+    state: str = "bound"
+    replicas: list[Any] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look at the bus.
+
+    Attributes:
+        at: seconds on a clock that only goes on.
+        plugins: None if no registry said which there are; *problem* says why.
+    """
+
+    at: float
+    dispatchers: Mapping[str, DispatcherData]
+    registries: Mapping[str, RegistryData]
+    plugins: Sequence[Plugin] | None
+    problem: str | None = None
+
+
+def sample_of(
+    at: float,
+    dispatchers: Answers,
+    registries: Answers,
+    listed: Mapping[str, Any] | None,
+    problem: str | None,
+) -> Sample:
+    """Read the answers; anybody may answer in a service's name, and in any shape."""
+    return Sample(
+        at,
+        dict(_read(dispatchers, DispatcherData)),
+        dict(_read(registries, RegistryData)),
+        None if listed is None else _plugins(listed),
+        problem,
+    )
+
+
+def _read(answers: Answers, data: type[Any]) -> Iterator[tuple[str, Any]]:
+    for answer in answers:
+        match answer:
+            case {"id": str(instance), "endpoints": [{"data": dict(said)}, *_]}:
+                try:
+                    yield instance, msgspec.convert(said, data)
+                except msgspec.ValidationError:
+                    continue
+
+
+def _plugins(listed: Mapping[str, Any]) -> Sequence[Plugin] | None:
+    try:
+        return msgspec.convert(listed.get("plugins"), list[Plugin])
+    except msgspec.ValidationError:
+        return None
+
+
+class Times(msgspec.Struct, frozen=True):
+    """How often something happened, and how long it took; None if it did not happen."""
+
+    per_second: float = 0.0
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+
+
+class DispatcherRow(msgspec.Struct, frozen=True):
+    """One dispatcher; *events_per_second* is None until it was seen twice."""
+
+    instance: str
+    generation: int
+    in_flight: int
+    events_per_second: float | None
+    breakers: dict[str, str]
+
+
+class PluginRow(msgspec.Struct, frozen=True):
+    """One plugin; *replicas* and *state* are None if no registry told them."""
+
+    plugin: str
+    state: str | None
+    replicas: int | None
+    calls: Times
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """What the bus did between two samples; rates are per second."""
+
+    seconds: float
+    events: Times
+    outcomes: dict[str, float]
+    others: dict[str, float]
+    in_flight: int
+    dispatchers: list[DispatcherRow]
+    registries: list[RegistryData]
+    plugins: list[PluginRow]
+    problems: list[str]
+
+
+def figures(before: Sample, now: Sample) -> Figures:
+    """Compare two samples; only who answered both times counts for rates."""
+    seconds = max(now.at - before.at, 1e-3)
+    old = before.dispatchers
+    pairs = [(old[name], data) for name, data in now.dispatchers.items() if name in old]
+    grown = _growth(pairs)
+    rates = {name: count / seconds for name, count in grown.items() if count}
+    return Figures(
+        seconds=seconds,
+        events=_times([_decisions(old, new) for old, new in pairs], _bounds(now), seconds),
+        outcomes={name: rates.get(name, 0.0) for name in OUTCOMES},
+        others={name: rate for name, rate in rates.items() if name not in QUIET_COUNTERS},
+        in_flight=sum(d.in_flight for d in now.dispatchers.values()),
+        dispatchers=[
+            _dispatcher_row(instance, before.dispatchers.get(instance), data, seconds)
+            for instance, data in sorted(now.dispatchers.items())
+        ],
+        registries=list(now.registries.values()),
+        plugins=_plugin_rows(pairs, now, seconds),
+        problems=list(_problems(now, rates)),
+    )
+
+
+def _growth(pairs: Iterable[tuple[DispatcherData, DispatcherData]]) -> Counter[str]:
+    grown: Counter[str] = Counter()
+    for old, new in pairs:
+        for name, count in new.counters.items():
+            grown[name] += max(0, count - old.counters.get(name, 0))
+    return grown
+
+
+def _bounds(now: Sample) -> tuple[float, ...]:
+    """The bounds of the buckets that the first dispatcher uses; all of one version are alike."""
+    return next((d.latencies.bounds_ms for d in now.dispatchers.values()), ())
+
+
+def _decisions(old: DispatcherData, new: DispatcherData) -> HistogramData | None:
+    return _grown(old.latencies.decisions, new.latencies.decisions)
+
+
+def _calls(plugin: str, old: DispatcherData, new: DispatcherData) -> HistogramData | None:
+    return _grown(old.latencies.plugins.get(plugin), new.latencies.plugins.get(plugin))
+
+
+def _grown(old: HistogramData | None, new: HistogramData | None) -> HistogramData | None:
+    if new is None:
+        return None
+    grown = since(new, old)
+    return HistogramData(count=grown["count"], sum_ms=grown["sum_ms"], counts=grown["counts"])
+
+
+def _times(
+    histograms: Iterable[HistogramData | None], bounds: Sequence[float], seconds: float
+) -> Times:
+    # another version's buckets cannot be added up with these
+    fitting = [h for h in histograms if h and len(h["counts"]) == len(bounds) + 1]
+    total = merged(fitting)
+    return Times(
+        total["count"] / seconds, percentile(total, bounds, 0.5), percentile(total, bounds, 0.99)
+    )
+
+
+def _dispatcher_row(
+    instance: str, old: DispatcherData | None, new: DispatcherData, seconds: float
+) -> DispatcherRow:
+    per_second = None if old is None else _growth([(old, new)])["decisions"] / seconds
+    return DispatcherRow(instance, new.generation, new.in_flight, per_second, new.breakers)
+
+
+def _plugin_rows(
+    pairs: Sequence[tuple[DispatcherData, DispatcherData]], now: Sample, seconds: float
+) -> list[PluginRow]:
+    known = {p.plugin: p for p in now.plugins or ()}
+    asked = {name for _, new in pairs for name in new.latencies.plugins}
+    bounds, rows = _bounds(now), []
+    for name in sorted({*known, *asked}):
+        calls = _times([_calls(name, old, new) for old, new in pairs], bounds, seconds)
+        found = known.get(name)
+        if found is None and not calls.per_second:
+            continue  # it was removed: the histograms remember everybody
+        rows.append(
+            PluginRow(
+                name,
+                found.state if found else None,
+                len(found.replicas) if found else None,
+                calls,
+            )
+        )
+    return sorted(rows, key=lambda row: -row.calls.per_second)
+
+
+def _problems(now: Sample, rates: Mapping[str, float]) -> Iterator[str]:
+    """Say what is wrong, worst first."""
+    if not now.dispatchers:
+        yield "no dispatcher answers: nothing is decided; start 'hookbus serve dispatcher'"
+    if now.problem is not None:
+        yield now.problem
+    generations = sorted({d.generation for d in now.dispatchers.values()})
+    if len(generations) > 1:
+        yield f"dispatchers serve different generations: {', '.join(map(str, generations))}"
+    if 0 in generations:
+        yield "a dispatcher has no configuration yet; is a registry running?"
+    for registry in now.registries.values():
+        if registry.settings_problem:
+            yield f"the registry's settings file cannot be used: {registry.settings_problem}"
+        if registry.waiting:
+            yield "the registry waits for settings: 'hookbus settings apply FILE'"
+    for data in now.dispatchers.values():
+        for name, state in sorted(data.breakers.items()):
+            yield f"breaker {name} is {state}; 'hookbus plugins show {name.partition('/')[0]}'"
+    for plugin in now.plugins or ():
+        if plugin.state == "bound" and not plugin.replicas:
+            yield f"{plugin.plugin} is bound, but nothing answers; start it"
+        elif plugin.state != "bound":
+            yield f"{plugin.plugin} is {plugin.state}; 'hookbus plugins' says why"
+    for name, what in ALARMS.items():
+        if name in rates:
+            yield f"{name} {rates[name]:.1f}/s: {what}"
