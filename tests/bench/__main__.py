@@ -8,7 +8,8 @@ Three variants, each on a broker of its own, all alive at once and measured in t
 
 Figures are medians over the rounds; ratios are medians of each round's ratio to raw. A wrong
 decision voids the run. CPU is what the kernel charged each process while it was measured. Then
-what each feature costs (tests/bench/features.py).
+what each feature costs (tests/bench/features.py). With --replicas instead: one dispatcher beside
+two (tests/bench/replicas.py).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from typing import Any, Final
 from hookbus.broker import EmbeddedBroker
 from tests.bench.features import COUNTS, print_features, run_features
 from tests.bench.processes import Started, until_bound
+from tests.bench.replicas import print_replicas, run_replicas
 
 VARIANTS: Final = ("raw", "fair", "hookbus")
 SCENARIOS: Final = {
@@ -141,16 +143,21 @@ def main() -> None:
     parser.add_argument("--only", choices=SCENARIOS, action="append", help="one scenario or more")
     parser.add_argument("--no-features", action="store_true", help="only the three variants")
     parser.add_argument("--features", action="store_true", help="only what each feature costs")
+    parser.add_argument("--replicas", action="store_true", help="only one dispatcher beside two")
     parser.add_argument("--json", type=Path, help="where to write every round's figures")
     options = parser.parse_args()
     started = time.time()
     everything: dict[str, Any] = {}
     machine = f"Python {platform.python_version()}, {os.cpu_count()} cores"
-    print(f"hookbus bench: {options.rounds} rounds, {machine}")
-    for name in () if options.features else options.only or SCENARIOS:
+    load = " ".join(f"{average:.2f}" for average in os.getloadavg())
+    print(f"hookbus bench: {options.rounds} rounds, {machine}, load average {load}")
+    if options.replicas:
+        everything["replicas"] = run_replicas(options.rounds, options.events)
+        print_replicas(everything["replicas"])
+    for name in () if options.features or options.replicas else options.only or SCENARIOS:
         everything[name] = run_scenario(name, options.rounds, options.events)
         print_table(name, everything[name])
-    for count in () if options.no_features or options.only else COUNTS:
+    for count in () if options.no_features or options.only or options.replicas else COUNTS:
         costs = run_features(count, options.rounds, options.events)
         everything[f"features, n={count}"] = costs
         print_features(count, costs)

@@ -38,7 +38,7 @@ class _Call(msgspec.Struct):
 
 
 _decode_call = msgspec.json.Decoder(_Call).decode
-_numbers = itertools.count()  # for the whole process: no event comes twice
+numbers = itertools.count()  # for the whole process: no event comes twice
 
 
 @dataclass(slots=True)
@@ -117,7 +117,7 @@ async def _until(stopped: asyncio.Event, do: Callable[[], Awaitable[None]]) -> N
 
 
 async def _emit(bus: Emitter, load: Load) -> None:
-    number = next(_numbers)
+    number = next(numbers)
     one = Asked(str(number), time.monotonic())
     load.emits.append(one)
     load.in_flight.add(one.name)

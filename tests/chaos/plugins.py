@@ -11,7 +11,7 @@ from tests.chaos.answers import TYPE, is_blocked, is_shifted, shift
 
 #: Seconds for each answer, so that whoever is stopped is always found with events in its hands,
 #: and 64 in flight leave the machine time for those who start.
-PACE: Final = 0.05
+PACE: Final = 0.1
 
 shifting = Plugin("shift", version="1.0.0")
 echoing = Plugin("echo", version="1.0.0")

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import urllib.request
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack
 from typing import Any
@@ -14,12 +16,16 @@ from typing import Any
 import pytest
 
 from hookbus.control import request
+from hookbus.emitter import Emitter
+from hookbus.errors import Unavailable
 from hookbus.models import HookEvent, Verdict
 from hookbus.plugin import Plugin, PluginServer
 from hookbus.transport import NatsTransport
-from tests.chaos.answers import HOOK, PLUGINS, SETTINGS, TYPE
+from tests.chaos.answers import HOOK, PLUGINS, SETTINGS, TYPE, data_of, found, wanted
 from tests.chaos.cluster import ROLES, Cluster, retried, until
 from tests.chaos.faults import strike
+from tests.chaos.load import numbers
+from tests.integration.test_server_roles import health_url
 
 LATE = [f"late-{number}" for number in range(8)]
 
@@ -57,6 +63,44 @@ def test_a_killed_replica_loses_only_what_it_held(cluster: Cluster) -> None:
     assert figures.problems == ()
     assert (figures.in_flight, figures.wrong) == (64, 0)
     assert 0 < figures.held < 64  # it was the kill of one who had much to do, and not all of it
+
+
+def test_a_dispatcher_that_hangs_costs_its_share_of_the_events_until_it_goes_on(
+    cluster: Cluster,
+) -> None:
+    async def outcomes(count: int) -> list[str]:
+        async with Emitter.connect(cluster.url, source="/hang", timeout=1.0) as bus:
+            return list(await asyncio.gather(*(_outcome(bus) for _ in range(count))))
+
+    hanging = cluster.roles["dispatcher-2"]
+    hanging.send(signal.SIGSTOP)
+    try:
+        meanwhile = Counter(asyncio.run(outcomes(32)))
+        is_alive = answers_within(1.0, f"{health_url(hanging)}/healthz")
+    finally:
+        hanging.send(signal.SIGCONT)
+    after = Counter(asyncio.run(outcomes(32)))
+
+    assert meanwhile.keys() == {"decided", "timeout"}
+    assert not is_alive  # which is how a liveness probe finds it
+    assert after == {"decided": 32}
+
+
+async def _outcome(bus: Emitter) -> str:
+    number = next(numbers)
+    try:
+        decision = await bus.emit(TYPE, data_of(number), id=str(number))
+    except Unavailable as e:
+        return e.code
+    return "decided" if found(decision) == wanted(number) else f"wrong: {decision}"
+
+
+def answers_within(seconds: float, url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=seconds):
+            return True
+    except TimeoutError:
+        return False
 
 
 def test_without_one_registry_plugins_are_bound_and_settings_changed(changing: Cluster) -> None:

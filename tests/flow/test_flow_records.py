@@ -336,3 +336,14 @@ def _observer(
         return answer
 
     return plugin
+
+
+async def test_without_the_decision_stream_events_are_decided_all_the_same(bus: Bus) -> None:
+    plugin = Scripted("a", says("block", reason="no"))
+    await bus.start(plugin)
+    await bus.forget_stream("HOOKBUS_DECISIONS")
+
+    decision, seconds = await bus.timed(bus.emit())
+
+    assert decision.reason == "a: no"
+    assert seconds < 1.0

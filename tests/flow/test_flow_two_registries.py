@@ -98,16 +98,6 @@ async def modes(registry: Registry) -> dict[str, str]:
     return {binding.plugin: binding.mode for binding in made.bound.document.bindings}
 
 
-async def test_plugins_that_announce_at_once_are_both_bound(
-    bus: Bus, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    both = await two(bus, monkeypatch)
-
-    await both.cross(announce(both.slow, A), announce(both.other, B))
-
-    assert await modes(both.other) == {A: "enforce", B: "enforce"}
-
-
 async def test_a_mode_and_an_announcement_at_once_are_both_kept(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
