@@ -3,44 +3,45 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from hookbus.models import Decision, PluginRecord
 from hookbus.wire.event import Inbound
 
-#: Counters of one dispatcher, answered in its ``$SRV.STATS`` data.
-COUNTERS: Final = (
-    "decisions",
-    "continued",
-    "intercepted",
-    "blocked",
-    "refused",
-    "failed_open",
-    "failed_closed",
-    "skipped",
-    "warned",
-    "cached",
-    "breaker_open",
-    "conflicts",
-    "reinvoked",
-    "late_reply",
-    "duplicate_responder",
-    "spoofed_reply",
-    "unmatched_reply",
-    "status_reply",
-    "extension_ignored",
-    "rejected_mutations",
-    "shadow_blocks",
-    "shadow_shed",
-    "warn_shed",
-    "repeated_events",
-    "id_reuse",
-    "no_reply_subject",
-    "overloaded",
-    "not_ready",
-    "undelivered",
-    "unrecorded",
-)
+#: Counters of one dispatcher and what each counts, answered in its ``$SRV.STATS`` data.
+COUNTERS: Final[Mapping[str, str]] = {
+    "decisions": "Decisions made.",
+    "continued": "Decisions with the outcome continue.",
+    "intercepted": "Decisions with the outcome intercept.",
+    "blocked": "Decisions with the outcome block.",
+    "refused": "Events that were refused.",
+    "failed_open": "Failures of plugins that were let pass.",
+    "failed_closed": "Failures of plugins that blocked.",
+    "skipped": "Hooks that were not asked.",
+    "warned": "Hooks in mode warn that objected.",
+    "cached": "Verdicts from the cache.",
+    "breaker_open": "Calls not made because of a breaker.",
+    "conflicts": "Changes written over by another plugin.",
+    "reinvoked": "Hooks that changed something again in a later round.",
+    "late_reply": "Verdicts after the timeout, or for an earlier attempt.",
+    "duplicate_responder": "Verdicts for a call that was answered already.",
+    "spoofed_reply": "Verdicts in another plugin's name.",
+    "unmatched_reply": "Verdicts for a call that is not known.",
+    "status_reply": "Replies with a status that is not the broker's.",
+    "extension_ignored": "Extensions without permission, or a second time.",
+    "rejected_mutations": "Changes outside of what is writable.",
+    "shadow_blocks": "Blocks by shadow hooks.",
+    "shadow_shed": "Calls of shadow hooks not made because too many were running.",
+    "warn_shed": "Calls in mode warn not made because too many were running.",
+    "repeated_events": "Events that came again.",
+    "id_reuse": "Event ids that came again with other content.",
+    "no_reply_subject": "Events without a reply subject in an inbox, dropped.",
+    "overloaded": "Events blocked because too many were being decided.",
+    "not_ready": "Events blocked because there was no configuration yet.",
+    "undelivered": "Answers that could not be sent to the emitter.",
+    "unrecorded": "Decisions or observed events that could not be handed to the broker.",
+}
 
 
 class Counters:
@@ -48,7 +49,7 @@ class Counters:
 
     __slots__ = ("_values",)
 
-    def __init__(self, names: tuple[str, ...] = COUNTERS) -> None:
+    def __init__(self, names: Iterable[str] = COUNTERS) -> None:
         self._values = dict.fromkeys(names, 0)
 
     def count(self, name: str, by: int = 1) -> None:

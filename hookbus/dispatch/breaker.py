@@ -95,6 +95,10 @@ class Breaker:
             self.state = "half_open"
             self._probing = False
 
+    def rest(self, now: float) -> float:
+        """Seconds until an open one lets a call try again; 0 for any other."""
+        return max(0.0, self._until - now) if self.state == "open" else 0.0
+
     def _open(self, now: float) -> None:
         longest = self._limits.max_open_ms / 1000
         first = self._limits.open_ms / 1000
@@ -140,4 +144,12 @@ class Breakers:
             f"{plugin}/{mode}": breaker.state
             for (plugin, mode), breaker in self._breakers.items()
             if breaker.state != "closed"
+        }
+
+    def rests_ms(self, now: float) -> dict[str, int]:
+        """In how many milliseconds each open one lets a call try: ``{"guard/enforce": 812}``"""
+        return {
+            f"{plugin}/{mode}": round(breaker.rest(now) * 1000)
+            for (plugin, mode), breaker in self._breakers.items()
+            if breaker.state == "open"
         }

@@ -54,7 +54,7 @@ class DispatcherRole:
         self._transport = transport
         self._open_config = open_config
         self._remote = Remote(transport, self.instance, self.counters)
-        clock = clock_of(asyncio.get_running_loop())
+        self._clock = clock = clock_of(asyncio.get_running_loop())
         self._breakers = Breakers()
         asking = Asking(self._remote, self._breakers, clock)
         recorder = StreamRecorder(transport, self.counters)
@@ -65,7 +65,7 @@ class DispatcherRole:
         )
         dispatcher = Dispatcher(tools)
         self.ingress = Ingress(transport, dispatcher, self.counters, _new_decision_id)
-        endpoint = Endpoint("emit", subjects.EMIT_ALL, subjects.DISPATCHER_QUEUE, data=self._data)
+        endpoint = Endpoint("emit", subjects.EMIT_ALL, subjects.DISPATCHER_QUEUE, data=self.stats)
         service = Service(subjects.DISPATCHER_SERVICE, version, self.instance, endpoints=[endpoint])
         self._presence = Presence(transport, service)
         self._following: asyncio.Task[None] | None = None
@@ -150,11 +150,13 @@ class DispatcherRole:
         self.ingress.use(Snapshot.of(generation, document))
         self._wait_for_lapse(generation, document)
 
-    def _data(self) -> dict[str, Any]:
+    def stats(self) -> dict[str, Any]:
+        """What it answers to ``$SRV.STATS``: values, none of which changes afterwards."""
         return {
             "generation": self.ingress.generation,
             "in_flight": self.ingress.in_flight,
             "breakers": self._breakers.states(),
+            "breakers_open_ms": self._breakers.rests_ms(self._clock()),
             "counters": self.counters.as_dict(),
             "latencies": self._latencies.as_dict(),
         }

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from hookbus import __version__, subjects
 from hookbus.config.connection import Connection
 from hookbus.dispatch.role import DispatcherRole
 from hookbus.keyvalue import NatsKeyValue
+from hookbus.server.exposition import Family
 from hookbus.server.host import Host
+from hookbus.server.metrics import of_dispatcher
 from hookbus.transport import NatsTransport
 
 
@@ -32,6 +35,9 @@ class DispatcherServer:
     @property
     def health(self) -> dict[str, Any]:
         return {"generation": self._role.ingress.generation if self._role else 0}
+
+    def metrics(self) -> Iterable[Family]:
+        return of_dispatcher(self._role.stats()) if self._role is not None else ()
 
     async def start(self, transport: NatsTransport) -> None:
         async def open_config() -> NatsKeyValue:

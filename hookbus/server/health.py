@@ -1,4 +1,4 @@
-"""/healthz and /readyz: whether a role's process is alive, and whether it can do its work."""
+"""/healthz, /readyz and /metrics: how a role's process is, for machines that look after it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ import msgspec
 from faststream.asgi import AsgiResponse, HttpHandler, get
 
 from hookbus import __version__
+from hookbus.server.exposition import CONTENT_TYPE, exposition
 from hookbus.server.host import Host
+from hookbus.server.metrics import of_process
 
 
 def health_routes(host: Host) -> list[tuple[str, HttpHandler]]:
-    """Make the routes; each answers 200 when all is well and 503 otherwise, with a small JSON."""
+    """Make the routes.
+
+    Health answers 200 when all is well and 503 otherwise, with a small JSON; metrics always 200.
+    """
     return [
         # alive without a broker, too: to start it again would bring no broker back
         ("/healthz", _route(host, lambda: True)),
         ("/readyz", _route(host, lambda: host.is_ready)),
+        ("/metrics", _metrics(host)),
     ]
 
 
@@ -34,5 +40,17 @@ def _route(host: Host, is_well: Callable[[], bool]) -> HttpHandler:
         }
         headers = {"content-type": "application/json"}
         return AsgiResponse(msgspec.json.encode(body), 200 if well else 503, headers)
+
+    return answer
+
+
+def _metrics(host: Host) -> HttpHandler:
+    @get(include_in_schema=False)
+    async def answer(scope: Any) -> AsgiResponse:
+        process = of_process(
+            host.role.name, __version__, is_connected=host.is_connected, is_ready=host.is_ready
+        )
+        body = exposition((*process, *host.role.metrics()))
+        return AsgiResponse(body, 200, {"content-type": CONTENT_TYPE})
 
     return answer

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
 from hookbus.config.connection import Connection, nats_options
 from hookbus.errors import ConnectRefused, HookbusError, SettingsError, SubscriptionDenied
+from hookbus.server.exposition import Family
 from hookbus.transport import NatsTransport
 
 RETRY: Final = 0.25  # seconds between attempts
@@ -31,6 +32,9 @@ class Role(Protocol):
     @property
     def health(self) -> dict[str, Any]:
         """What else an operator should know; a value that JSON can say by name."""
+
+    def metrics(self) -> Iterable[Family]:
+        """What it has counted so far; nothing while it is not started."""
 
     async def start(self, transport: NatsTransport) -> None:
         """Begin over a connection of its own.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from typing import Any, Final
 
 from hookbus import __version__, presence, subjects
@@ -19,8 +19,10 @@ from hookbus.observers import ensure_streams, sync_consumers
 from hookbus.plugin_config import plugin_config, tell_config
 from hookbus.presence import Endpoint, Presence, Service
 from hookbus.registry import Registry
+from hookbus.server.exposition import Family
 from hookbus.server.file_watch import FileWatch
 from hookbus.server.host import Host
+from hookbus.server.metrics import RegistryStats, of_registry
 from hookbus.server.rpc import Rpc
 from hookbus.settings_changes import Source, tell_changed_configs
 from hookbus.snapshot import Binding
@@ -54,6 +56,9 @@ class RegistryServer:
     @property
     def health(self) -> dict[str, Any]:
         return {} if self._serving is None else self._serving.health
+
+    def metrics(self) -> Iterable[Family]:
+        return of_registry(self._serving.stats()) if self._serving is not None else ()
 
     async def start(self, transport: NatsTransport) -> None:
         config = await _open_config(transport)
@@ -128,6 +133,14 @@ class _Serving:
             "waiting": last is not None and last.generation == 0,
             "settings_problem": self._file_problem or self._registry.configuration.problem,
         }
+
+    def stats(self) -> RegistryStats:
+        made = self._registry.configuration.last
+        return RegistryStats(
+            generation=made.generation if made else 0,
+            bound=len(made.bound.plugins) if made else 0,
+            endpoints=(self._announced, self._asked),
+        )
 
     async def start(self) -> None:
         """Write the configuration, then listen: a request must find what was there before."""

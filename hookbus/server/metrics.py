@@ -1,0 +1,90 @@
+"""Which metrics the roles serve: their names, units and labels stand here and nowhere else. Pure.
+
+Counters are those of :data:`hookbus.telemetry.COUNTERS`, each as ``hookbus_<name>_total``. Labels
+come from bounded sets: the role, its endpoints, and plugins that are or were bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hookbus.presence import Endpoint
+from hookbus.server.exposition import Family, Sample, counter, gauge, histogram
+from hookbus.telemetry import COUNTERS, MAX_PLUGINS
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryStats:
+    """What a registry's process knows of itself."""
+
+    generation: int
+    bound: int
+    endpoints: tuple[Endpoint, ...]
+
+
+def of_process(role: str, version: str, *, is_connected: bool, is_ready: bool) -> Iterator[Family]:
+    """The metrics of every role, also before the broker is there."""
+    yield gauge("hookbus_build_info", "Always 1.", 1, role=role, version=version)
+    yield gauge("hookbus_connected", "Whether the broker is connected.", int(is_connected))
+    yield gauge("hookbus_ready", "Whether the role can do its work.", int(is_ready))
+
+
+def of_dispatcher(stats: Mapping[str, Any]) -> Iterator[Family]:
+    """The metrics of a dispatcher, out of what it answers to ``$SRV.STATS``."""
+    yield _generation(stats["generation"])
+    yield gauge("hookbus_in_flight_events", "Events being decided now.", stats["in_flight"])
+    for name, counts in COUNTERS.items():
+        yield counter(f"hookbus_{name}_total", counts, stats["counters"][name])
+    latencies = stats["latencies"]
+    bounds = [bound / 1000 for bound in latencies["bounds_ms"]]
+    yield Family(
+        "hookbus_decision_duration_seconds",
+        "histogram",
+        "From an event's arrival to its decision.",
+        _samples(bounds, latencies["decisions"]),
+    )
+    yield Family(
+        "hookbus_plugin_duration_seconds",
+        "histogram",
+        "From a call of a plugin to its answer or the end of its time.",
+        tuple(
+            sample
+            for plugin, found in sorted(latencies["plugins"].items())
+            for sample in _samples(bounds, found, plugin=plugin)
+        ),
+    )
+    yield Family(
+        "hookbus_breaker_state",
+        "gauge",
+        "1 for each breaker that is not closed, by its state.",
+        tuple(_breakers(stats["breakers"])),
+    )
+
+
+def of_registry(stats: RegistryStats) -> Iterator[Family]:
+    """The metrics of a registry."""
+    yield _generation(stats.generation)
+    yield gauge("hookbus_bound_plugins", "Plugins that are bound.", stats.bound)
+    yield _by_endpoint("requests", "Requests answered.", stats.endpoints)
+    yield _by_endpoint("errors", "Requests that failed.", stats.endpoints)
+
+
+def _generation(generation: int) -> Family:
+    return gauge("hookbus_configuration_generation", "The generation in use; 0: none.", generation)
+
+
+def _samples(bounds: list[float], found: Mapping[str, Any], **labels: str) -> tuple[Sample, ...]:
+    return histogram(bounds, found["counts"], found["sum_ms"] / 1000, **labels)
+
+
+def _breakers(states: Mapping[str, str]) -> Iterator[Sample]:
+    for key in sorted(states)[:MAX_PLUGINS]:
+        plugin, _, mode = key.partition("/")
+        yield Sample(1, {"plugin": plugin, "mode": mode, "state": states[key]})
+
+
+def _by_endpoint(what: str, help: str, endpoints: Iterable[Endpoint]) -> Family:
+    samples = tuple(Sample(getattr(e, what), {"endpoint": e.name}) for e in endpoints)
+    return Family(f"hookbus_registry_{what}_total", "counter", help, samples)
