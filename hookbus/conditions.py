@@ -31,6 +31,8 @@ _STRINGS: Final = re.compile(
     r"|//[^\n]*",
     re.DOTALL,
 )
+#: What is read of event or data; a name before a parenthesis is a function.
+_REFERENCE: Final = re.compile(r"(?<![\w.])(?:event|data)(?:\s*\.\s*\w+\b(?!\s*\())*")
 _ATTRIBUTE: Final = re.compile(r"(?<![\w.])event\s*\.\s*(\w+)")
 
 
@@ -124,6 +126,12 @@ def check_condition(source: str) -> str | None:
     except InvalidCondition as e:
         return str(e)
     return None
+
+
+def references(source: str) -> list[tuple[str, ...]]:
+    """Find what an expression reads: ``data.a.b > 1`` reads ``("data", "a", "b")``."""
+    found = _REFERENCE.findall(_STRINGS.sub(" ", source))
+    return [tuple(part.strip() for part in path.split(".")) for path in found]
 
 
 @cache

@@ -122,6 +122,26 @@ class Latencies:
         }
 
 
+class Failures:
+    """How often each plugin failed, by failure class."""
+
+    __slots__ = ("_plugins",)
+
+    def __init__(self) -> None:
+        self._plugins: dict[str, dict[str, int]] = {}
+
+    def count(self, plugin: str, failure: str) -> None:
+        """Count one hook that came to no usable answer."""
+        if plugin not in self._plugins and len(self._plugins) >= MAX_PLUGINS:
+            return
+        counts = self._plugins.setdefault(plugin, {})
+        counts[failure] = counts.get(failure, 0) + 1
+
+    def as_dict(self) -> dict[str, dict[str, int]]:
+        """A copy: ``{"guard-tools": {"timeout": 3}}``"""
+        return {plugin: dict(counts) for plugin, counts in self._plugins.items()}
+
+
 class Observer(Protocol):
     """Sees every dispatch; the only place where anything is measured."""
 
@@ -133,11 +153,12 @@ class Observer(Protocol):
 
 
 class CountingObserver:
-    """Counts outcomes, fail-opens and how long it all took."""
+    """Counts outcomes, failures and how long it all took."""
 
-    def __init__(self, counters: Counters, latencies: Latencies) -> None:
+    def __init__(self, counters: Counters, latencies: Latencies, failures: Failures) -> None:
         self._counters = counters
         self._latencies = latencies
+        self._failures = failures
 
     def on_start(self, inbound: Inbound) -> None:
         pass
@@ -157,6 +178,8 @@ class CountingObserver:
             self._counters.count("conflicts", len(decision.conflicts))
 
     def _on_odd(self, record: PluginRecord) -> None:
+        if record.failure is not None:
+            self._failures.count(record.plugin, record.failure)
         if record.failure == "breaker_open":
             self._counters.count("breaker_open")
         if record.failure == "forbidden_write":

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from pathlib import Path
 from typing import Annotated, Any, Final
 
-import msgspec
 import typer
 from rich.console import Console
 
@@ -16,6 +14,7 @@ from hookbus.cli.broker_url import broker_url
 from hookbus.cli.emit_many import Sending, emit_many
 from hookbus.cli.errors import BLOCKED_BY_VERDICT, BLOCKED_OTHERWISE, DONE, UsageError
 from hookbus.cli.operating import print_json
+from hookbus.cli.payload import read_payload
 from hookbus.cli.render import render_decision
 from hookbus.config.connection import connection_from, nats_options
 from hookbus.emitter import Emitter
@@ -90,7 +89,7 @@ def emit(
         raise typer.Exit(emit_many(url, file, sending))
     if type is None or data is None:
         raise UsageError("emit: expected TYPE and --data, or --from; see 'hookbus emit --help'")
-    payload = _payload(data)
+    payload = read_payload(data)
     source = _text("--source", source)
     given = {"subject": subject, "id": id}
     attributes = {
@@ -127,25 +126,6 @@ def _text(option: str, value: str) -> str:
     except UnicodeError as e:  # an argument may be any bytes
         raise UsageError(f"{option}: expected UTF-8, got {value!a}") from e
     return value
-
-
-def _payload(text: str) -> Any:
-    """Decode what ``--data`` says, or what it names."""
-    where = "--data"
-    try:
-        if text == "-":
-            where = "--data: stdin"
-            raw = sys.stdin.buffer.read()
-        elif text.startswith("@"):
-            where = f"--data: {text[1:]!r}"
-            raw = Path(text[1:]).read_bytes()
-        else:
-            raw = text.encode()
-        return msgspec.json.decode(raw)
-    except OSError as e:
-        raise UsageError(f"{where}: cannot be read: {e.strerror}") from e
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as e:
-        raise UsageError(f'{where}: expected JSON such as \'{{"text": "hi"}}\': {e}') from e
 
 
 def _exit_code(decision: Decision) -> int:

@@ -13,7 +13,9 @@ from rich.text import Text
 from hookbus.cli.errors import FOUND, fail
 from hookbus.cli.operating import QUIET, Json, Name, Url, ask, print_json, wait_served
 from hookbus.cli.overrides import lines, mode_override, overrides_in_force
+from hookbus.cli.plugin_explain import explain_plugin
 from hookbus.cli.plugin_mode import For, mode, parse_duration
+from hookbus.cli.plugin_show import show
 from hookbus.cli.printable import clean
 from hookbus.control import request
 from hookbus.policy import Overrides
@@ -23,6 +25,8 @@ from hookbus.transport import Transport
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="List the plugins, or change what is bound.")
     group.callback(invoke_without_command=True)(plugins)
+    group.command("show")(show)
+    group.command("explain")(explain_plugin)
     group.command("remove")(remove)
     group.command("approve")(approve)
     group.command("mode")(mode)

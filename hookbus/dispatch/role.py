@@ -24,7 +24,7 @@ from hookbus.loop import clock_of
 from hookbus.presence import Endpoint, Presence, Service
 from hookbus.runtimes.remote import Remote
 from hookbus.snapshot import ConfigDocument, Snapshot, decode_document, lapsed, next_lapse
-from hookbus.telemetry import Counters, CountingObserver, Latencies
+from hookbus.telemetry import Counters, CountingObserver, Failures, Latencies
 from hookbus.transport import Message, Transport
 
 RETRY: Final = 0.25  # seconds between attempts to follow the configuration
@@ -51,6 +51,7 @@ class DispatcherRole:
         self.instance = secrets.token_hex(8)
         self.counters = Counters()
         self._latencies = Latencies()
+        self._failures = Failures()
         self._transport = transport
         self._open_config = open_config
         self._remote = Remote(transport, self.instance, self.counters)
@@ -59,7 +60,7 @@ class DispatcherRole:
         asking = Asking(self._remote, self._breakers, clock)
         recorder = StreamRecorder(transport, self.counters)
         self._shadows = Shadows(asking, recorder, self.counters)
-        observer = CountingObserver(self.counters, self._latencies)
+        observer = CountingObserver(self.counters, self._latencies, self._failures)
         tools = Tools(
             asking, self._shadows, recorder, observer, clock, lambda: transport.max_payload
         )
@@ -158,6 +159,7 @@ class DispatcherRole:
             "breakers": self._breakers.states(),
             "breakers_open_ms": self._breakers.rests_ms(self._clock()),
             "counters": self.counters.as_dict(),
+            "failures": self._failures.as_dict(),
             "latencies": self._latencies.as_dict(),
         }
 

@@ -1,7 +1,8 @@
 """Which metrics the roles serve: their names, units and labels stand here and nowhere else. Pure.
 
 Counters are those of :data:`hookbus.telemetry.COUNTERS`, each as ``hookbus_<name>_total``. Labels
-come from bounded sets: the role, its endpoints, and plugins that are or were bound.
+come from bounded sets: the role, its endpoints, failure classes, and at most ``MAX_PLUGINS``
+plugins that are or were bound.
 """
 
 from __future__ import annotations
@@ -37,6 +38,16 @@ def of_dispatcher(stats: Mapping[str, Any]) -> Iterator[Family]:
     yield gauge("hookbus_in_flight_events", "Events being decided now.", stats["in_flight"])
     for name, counts in COUNTERS.items():
         yield counter(f"hookbus_{name}_total", counts, stats["counters"][name])
+    yield Family(
+        "hookbus_plugin_failures_total",
+        "counter",
+        "Hooks that came to no usable answer, by failure class.",
+        tuple(
+            Sample(count, {"plugin": plugin, "failure": failure})
+            for plugin, counts in sorted(stats["failures"].items())
+            for failure, count in sorted(counts.items())
+        ),
+    )
     latencies = stats["latencies"]
     bounds = [bound / 1000 for bound in latencies["bounds_ms"]]
     yield Family(

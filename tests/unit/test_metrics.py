@@ -28,6 +28,7 @@ def stats(*, plugins: tuple[str, ...] = (), **breakers: str) -> dict[str, Any]:
         "in_flight": 2,
         "breakers": breakers,
         "counters": counters.as_dict(),
+        "failures": {plugin: {"timeout": 2} for plugin in plugins},
         "latencies": latencies.as_dict(),
     }
 
@@ -59,6 +60,8 @@ def test_buckets_are_cumulative_and_in_seconds() -> None:
     assert list(buckets.values()) == [1.0, *[2.0] * 16, 3.0]
     assert found[f"{name}_count", ()] == 3
     assert found[f"{name}_sum", ()] == pytest.approx(99.00021)
+    failed = (("failure", "timeout"), ("plugin", "guard"))
+    assert found["hookbus_plugin_failures_total", failed] == 2
     assert found["hookbus_plugin_duration_seconds_sum", (("plugin", "guard"),)] == 0.02
 
 
@@ -108,7 +111,7 @@ def test_names_say_what_and_in_which_unit() -> None:
 def test_labels_are_of_bounded_sets_only() -> None:
     labels = {name for family in everything() for s in family.samples for name in s.labels}
 
-    assert labels == {"role", "version", "plugin", "mode", "state", "endpoint", "le"}
+    assert labels == {"role", "version", "plugin", "failure", "mode", "state", "endpoint", "le"}
 
 
 def test_what_a_label_holds_cannot_break_a_line() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hookbus.telemetry import BUCKETS_MS, MAX_PLUGINS, Histogram, Latencies
+from hookbus.telemetry import BUCKETS_MS, MAX_PLUGINS, Failures, Histogram, Latencies
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,16 @@ def test_plugins_beyond_the_limit_are_not_kept() -> None:
         latencies.answered(f"p{number}", 1.0)
 
     assert len(latencies.as_dict()["plugins"]) == MAX_PLUGINS
+
+
+def test_failures_are_counted_by_plugin_and_class_of_so_many_plugins() -> None:
+    failures = Failures()
+
+    for number in range(MAX_PLUGINS + 5):
+        failures.count(f"p{number}", "timeout")
+    failures.count("p0", "timeout")
+    failures.count("p0", "malformed")
+
+    counted = failures.as_dict()
+    assert len(counted) == MAX_PLUGINS
+    assert counted["p0"] == {"timeout": 2, "malformed": 1}
