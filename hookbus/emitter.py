@@ -260,7 +260,9 @@ class Emitter:
             return await self._opened().request(subject, body, timeout=timeout)
         except NoResponders as e:
             raise _unavailable(
-                "no_responders", "no dispatcher is listening; is 'hookbus up' running?"
+                "no_responders",
+                "no dispatcher is listening; start one: 'hookbus up', or"
+                " 'hookbus serve dispatcher'",
             ) from e
         except RequestTimeout as e:
             raise _unavailable("timeout", f"no decision within {timeout} s") from e

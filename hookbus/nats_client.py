@@ -16,9 +16,12 @@ from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport
 from nats.protocol.parser import PERMISSIONS_ERR, STALE_CONNECTION
 
+from hookbus.broker_needs import MAKE_ROOM, jetstream_problem
 from hookbus.errors import Disconnected, NoResponders, RequestTimeout, TransportError
 from hookbus.message import MessageCallback
 
+#: JetStream's error codes for memory, storage and the account's limits that do not suffice.
+_NO_ROOM: Final = (10002, 10023, 10028, 10047)
 _NOT_IN_A_SUBJECT: Final = re.compile(r"[ \t\r\n\0]")
 
 log = logging.getLogger(__name__)
@@ -236,7 +239,15 @@ def to_transport_error(error: Exception, what: str) -> TransportError:
         case nats.errors.OutboundBufferLimitError() | nats.errors.StaleConnectionError():
             return Disconnected(f"{what}: the connection is down")
         case nats.js.errors.BucketNotFoundError():
-            return TransportError(f"{what}: there is no such bucket; the registry makes it")
+            return TransportError(
+                f"{what}: there is no such bucket; the registry makes it: is one running?"
+            )
+        case nats.js.errors.ServiceUnavailableError(description=None):
+            return TransportError(f"{what}: {jetstream_problem(is_on=False)}")
+        case nats.js.errors.APIError(err_code=code, description=str(description)) if (
+            code in _NO_ROOM
+        ):
+            return TransportError(f"{what}: {description}: {MAKE_ROOM}")
         case nats.js.errors.APIError(description=str(description)):
             return TransportError(f"{what}: {description}")
     return TransportError(f"{what}: {error}")

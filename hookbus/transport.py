@@ -18,6 +18,7 @@ from nats.aio.subscription import Subscription as CoreSubscription
 from nats.js import JetStreamContext
 
 from hookbus import subjects
+from hookbus.broker_needs import version_problem
 from hookbus.config.connection import check_url, without_password
 from hookbus.connect_errors import connect_failed, is_hopeless, words_of
 from hookbus.errors import (
@@ -208,6 +209,8 @@ class NatsTransport:
         await self.flush()
         self.check_subscriptions()
         self._is_open = True
+        if lack := version_problem(str(self._client._server_info.get("version", ""))):
+            log.warning("%s: %s", self._url, lack)
 
     def check_subscriptions(self) -> None:
         """See, after a flush, that the broker's permissions allowed every subscription so far.

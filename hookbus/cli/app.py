@@ -18,7 +18,7 @@ from hookbus.errors import HookbusError
 #: In the order of the help. The module hookbus.cli.<command> adds it with its `register(app)`.
 COMMANDS: Final = (
     *("demo", "up", "emit", "decisions", "plugins", "settings"),
-    *("credentials", "top", "conformance", "serve"),
+    *("credentials", "top", "doctor", "conformance", "serve"),
 )
 
 

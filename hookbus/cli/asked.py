@@ -200,6 +200,8 @@ def value_of(settings: dict[str, Any], key: str, default: Any) -> Any:
 
 def _nobody_asked(view: View, inbound: Inbound) -> tuple[str, str] | None:
     """What keeps the dispatcher from asking anybody about this event."""
+    if not view.settings.get("applied", True):
+        return "waiting", "no settings are in force yet; next: 'hookbus settings apply FILE'"
     if not view.dispatchers:
         return "no_dispatcher", "no dispatcher answers; start one: 'hookbus serve dispatcher'"
     names = [p["plugin"] for p in view.listed["plugins"] if p["state"] == "bound"]

@@ -89,6 +89,7 @@ def _silence(plugin: dict[str, Any]) -> str | None:
 def _overrides_of(overrides: Overrides, name: str) -> Overrides:
     return Overrides(
         removed={k: v for k, v in overrides.removed.items() if k == name},
+        approved={k: v for k, v in overrides.approved.items() if k == name},
         modes={k: v for k, v in overrides.modes.items() if k.partition("/")[0] == name},
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Iterable
 from typing import Any, Final
 
 from hookbus import __version__, presence, subjects
+from hookbus.broker_needs import Lack, payload_problem
 from hookbus.config.connection import Connection
 from hookbus.config.settings import Settings, StreamsSettings
 from hookbus.configuration import Made
@@ -111,6 +112,7 @@ class _Serving:
         self._made: Made | None = None
         self._file_problem: str | None = None
         self._ensured: StreamsSettings | None = None
+        self._lack: Lack | None = None
         self._again = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         registry.configuration.on_settings = self._on_settings
@@ -218,6 +220,10 @@ class _Serving:
                 log.error("the changed settings file is not in force: %s", e)
 
     async def _on_settings(self, settings: Settings) -> None:
+        lack = payload_problem(settings.max_event_bytes, self._transport.max_payload)
+        if lack is not None and lack != self._lack:  # said once, however often it is written
+            log.warning("%s", lack)
+        self._lack = lack
         if settings.streams != self._ensured:
             await ensure_streams(self._streams, settings)
             self._ensured = settings.streams

@@ -165,4 +165,6 @@ def test_no_registry_is_exit_code_5(own_broker: EmbeddedBroker) -> None:
     done = hookbus("settings", url=own_broker.url)
 
     assert (done.returncode, done.stdout) == (5, "")
-    assert done.stderr == "hookbus: no registry is listening; is 'hookbus up' running?\n"
+    assert done.stderr == (
+        "hookbus: no registry is listening; start one: 'hookbus up', or 'hookbus serve registry'\n"
+    )

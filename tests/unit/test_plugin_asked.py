@@ -224,6 +224,16 @@ def test_without_a_dispatcher_nobody_asks() -> None:
     assert answer.code == "no_dispatcher"
 
 
+def test_before_any_settings_are_in_force_nobody_is_asked() -> None:
+    seen = view(plugin(hook()))
+    waiting = replace(seen, settings={**seen.settings, "applied": False})
+
+    answer = explain(waiting, QUESTION)
+
+    assert answer.code == "waiting"
+    assert "hookbus settings apply FILE" in (answer.why or "")
+
+
 def test_what_else_may_matter_is_noted() -> None:
     mutator = plugin(hook(phase="mutate"), plugin="redact")
     seen = view(

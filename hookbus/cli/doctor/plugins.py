@@ -1,0 +1,79 @@
+"""The plugins: who is not asked, who does not answer, and what operators overrode. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Final
+
+from hookbus.cli.doctor.finding import Finding, ok, problem
+from hookbus.cli.doctor.view import BusView
+from hookbus.cli.overrides import lines, overrides_in_force
+from hookbus.policy import ModeOverride, Overrides
+
+#: Seconds after which an override without an end counts as forgotten.
+FORGOTTEN_AFTER: Final = 24 * 3_600.0
+
+
+def judge_plugins(view: BusView, now: float) -> Iterator[Finding]:
+    """*now* is in seconds since the epoch. Without a registry there is nothing to say."""
+    if view.listed is None or view.settings is None:
+        return
+    wrong = [found for plugin in view.listed["plugins"] for found in _plugin(plugin)]
+    yield from wrong
+    bound = sum(plugin["state"] == "bound" for plugin in view.listed["plugins"])
+    if not wrong:
+        yield ok("plugins", f"{bound} bound, all of them answer" if bound else "none is bound")
+    yield _breakers(view)
+    yield _overrides(overrides_in_force(view.settings, now), now)
+
+
+def _plugin(plugin: dict[str, Any]) -> Iterator[Finding]:
+    name, state, why = plugin["plugin"], plugin["state"], plugin["problem"]
+    if state == "refused":
+        next_ = "correct what it announces, and start it again"
+        yield problem("plugins", f"{name} is refused: {why}", next_)
+    elif state != "bound":
+        next_ = f"'hookbus plugins approve {name}', or name it in the settings"
+        yield problem("plugins", f"{name} is not asked: {why or 'no setting binds it'}", next_)
+    elif not plugin["replicas"]:
+        said = f"{name} is bound, and nothing answers, so what it is asked fails"
+        yield problem("plugins", said, f"start it, or run 'hookbus plugins remove {name}'")
+    elif why:
+        next_ = "two plugins with one name? give one another name, or raise its version"
+        yield problem("plugins", f"{name}: a replica is refused: {why}", next_)
+
+
+def _breakers(view: BusView) -> Finding:
+    resting = [
+        f"{key} is {state.replace('_', ' ')} on {stats.name}"
+        for stats in view.dispatchers
+        for key, state in stats.breakers.items()
+    ]
+    if not resting:
+        return ok("breakers", "all closed")
+    plugin = next(key for stats in view.dispatchers for key in stats.breakers).partition("/")[0]
+    next_ = f"it failed several times in a row: 'hookbus plugins show {plugin}' says how"
+    return problem("breakers", "; ".join(resting), next_)
+
+
+def _overrides(overrides: Overrides, now: float) -> Finding:
+    forgotten = {
+        key: override
+        for key, override in overrides.modes.items()
+        if override.until is None and _age(override, now) > FORGOTTEN_AFTER
+    }
+    if forgotten:
+        said, _, next_ = lines(Overrides(modes=forgotten))[0].partition("; ")
+        days = _age(next(iter(forgotten.values())), now) / FORGOTTEN_AFTER
+        more = f" (and {len(forgotten) - 1} more)" if len(forgotten) > 1 else ""
+        return problem("overrides", f"{said}, {days:.0f} days ago and without an end{more}", next_)
+    count = len(lines(overrides))
+    return ok("overrides", f"{count} in force, none forgotten" if count else "none")
+
+
+def _age(override: ModeOverride, now: float) -> float:
+    try:
+        return now - datetime.fromisoformat(override.at).timestamp()
+    except ValueError:  # a time for people to read, of another version
+        return 0.0

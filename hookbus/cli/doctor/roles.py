@@ -1,0 +1,75 @@
+"""Registries and dispatchers: are they there, of one version, with the same configuration. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from hookbus.cli.dispatchers import DispatcherStats
+from hookbus.cli.doctor.finding import Finding, ok, problem, unknown
+from hookbus.cli.doctor.view import BusView, RegistryStats
+
+
+def judge_roles(view: BusView) -> Iterator[Finding]:
+    yield from _registries(view)
+    yield from _dispatchers(view)
+    roles: list[RegistryStats | DispatcherStats] = [*view.registries, *view.dispatchers]
+    versions = {role.version for role in roles}
+    if len(versions) > 1:
+        shown = ", ".join(f"{role.name}: {role.version}" for role in roles)
+        yield problem("versions", shown, "finish the upgrade: start the older ones again")
+    elif versions:
+        yield ok("versions", f"all roles are hookbus {min(versions)}")
+
+
+def _registries(view: BusView) -> Iterator[Finding]:
+    if view.listed is None:
+        next_ = "start one: 'hookbus serve registry', or 'hookbus up' for development"
+        if view.registries:
+            next_ = "its log says more; these credentials may not be an operator's"
+        yield problem("registry", view.refusal, next_)
+        return
+    owners = sorted({stats.owner for stats in view.registries if stats.owner is not None})
+    if len(owners) > 1:
+        yield problem(
+            "registry",
+            f"two buses share this NATS account: its registries serve {' and '.join(owners)}",
+            "give each bus a NATS account of its own, or start all registries with one file",
+        )
+    for stats in view.registries:
+        if stats.settings_problem is not None:
+            said = f"{stats.name}: {stats.settings_problem}"
+            yield problem("settings", said, "correct the settings; what was in force still is")
+    if any(stats.waiting for stats in view.registries):
+        said = "no settings were ever applied, so every event is blocked as not_ready"
+        yield problem("registry", said, "hookbus settings apply FILE")
+        return
+    if len(owners) < 2:
+        count = len(view.registries)
+        yield ok("registry", f"{count} up, generation {view.listed['generation']}")
+
+
+def _dispatchers(view: BusView) -> Iterator[Finding]:
+    if not view.dispatchers:
+        yield problem(
+            "dispatcher",
+            "none answers, so nothing is decided",
+            "start one: 'hookbus serve dispatcher', or 'hookbus up' for development",
+        )
+        return
+    if view.listed is None:
+        yield unknown(
+            "dispatcher", f"{len(view.dispatchers)} up; no registry says what they should use"
+        )
+        return
+    newest = view.listed["generation"]
+    behind = [stats for stats in view.dispatchers if stats.generation != newest]
+    if behind:
+        said = f"generation {newest} is in force, and {_generations(behind)}"
+        next_ = "see their logs; start those again that cannot read it"
+        yield problem("dispatcher", said, next_)
+    else:
+        yield ok("dispatcher", f"{len(view.dispatchers)} up, generation {newest}")
+
+
+def _generations(behind: Sequence[DispatcherStats]) -> str:
+    return ", ".join(f"{stats.name} uses {stats.generation or 'none'}" for stats in behind)
