@@ -14,7 +14,7 @@ from hookbus.config.connection import Connection
 from hookbus.config.settings import Settings, StreamsSettings
 from hookbus.configuration import Made
 from hookbus.control import Control
-from hookbus.errors import Disconnected, HookbusError
+from hookbus.errors import Disconnected, HookbusError, SettingsError
 from hookbus.keyvalue import NatsKeyValue
 from hookbus.observers import ensure_streams, sync_consumers
 from hookbus.plugin_config import plugin_config, tell_config
@@ -213,11 +213,12 @@ class _Serving:
                 await tell_changed_configs(self._transport, change)
                 self._file_problem = None
                 log.info("the settings file changed")
-            except Disconnected:
-                self._watch.look_again()
             except HookbusError as e:
+                if not isinstance(e, SettingsError):  # the broker's, which may be over soon
+                    self._watch.look_again()
+                if str(e) != self._file_problem:
+                    log.error("the changed settings file is not in force: %s", e)
                 self._file_problem = str(e)
-                log.error("the changed settings file is not in force: %s", e)
 
     async def _on_settings(self, settings: Settings) -> None:
         lack = payload_problem(settings.max_event_bytes, self._transport.max_payload)
