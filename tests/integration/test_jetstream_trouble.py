@@ -121,7 +121,7 @@ def test_a_full_jetstream_refuses_changes_and_events_are_decided_as_before(
         after = emit(url)
         assert is_ready(registry)
 
-    assert str(refused.value) == "bucket 'hookbus_state': insufficient resources"
+    assert str(refused.value).startswith("bucket 'hookbus_state': insufficient resources")
     assert (after.by, after.code, after.generation) == ("judge", "no_responders", before.generation)
 
 
