@@ -15,6 +15,9 @@ import pytest
 
 from hookbus import subjects
 from hookbus.broker import EmbeddedBroker
+from hookbus.decision_log.reader import NatsStreamReader
+from hookbus.decision_log.records import Reference
+from hookbus.decision_log.search import find
 from hookbus.models import Decision
 from hookbus.streams import NatsStreams
 from hookbus.transport import NatsTransport
@@ -83,7 +86,16 @@ def listed(bus: Bus, *words: str) -> list[dict[str, Any]]:
 
 def recorded(bus: Bus, made: Decision) -> None:
     """Wait until a decision stands in the stream; it is handed over before the reply."""
-    eventually(lambda: any(found["id"] == made.id for found in listed(bus)))
+
+    async def is_found() -> bool:
+        transport = await NatsTransport.connect(bus.url, principal="viewer")
+        try:
+            reader = NatsStreamReader(transport, subjects.DECISIONS_STREAM)
+            return bool((await find(reader, Reference(made.id), lambda *_: None)).count)
+        finally:
+            await transport.close()
+
+    eventually(lambda: asyncio.run(is_found()))
 
 
 def test_a_decision_is_listed_in_a_line_of_80_columns(bus: Bus, blocked: Decision) -> None:

@@ -35,6 +35,11 @@ JOBS: Final[dict[str, tuple[str, list[str], dict[str, str]]]] = {
         {},
     ),
     "flakes": (f"the suite {SUITE_ROUNDS} times, each other round with a busy core", PYTEST, {}),
+    "explain": (
+        "one decision explained among a million, in less than a second",
+        [sys.executable, "-m", "tests.bench.explain"],
+        {},
+    ),
     "bench": ("what a decision costs", [sys.executable, "-m", "tests.bench"], {}),
 }
 
