@@ -87,19 +87,20 @@ async def _list(
     is_followed: bool,
 ) -> None:
     reader = NatsStreamReader(transport, subjects.DECISIONS_STREAM)
+    follower = Follower(transport, reader, wanted, tell)
     if limit == 0:
-        start = await every(reader, wanted, tell, since)
+        start = await every(reader, wanted, follower.tell, since)
     else:
         listing = await newest(reader, wanted, limit, since)
         start = listing.next
         for recorded in listing.decisions:
-            tell(recorded)
+            follower.tell(recorded)
         if listing.is_cut:
             say_error(f"hookbus: older ones are left out; --limit shows more than {limit}")
         elif not listing.decisions and not is_followed:
             say_error(f"hookbus: no decision like that; {await _holding(reader)}")
     if is_followed:
-        await Follower(transport, reader, wanted, tell).run(start)
+        await follower.run(start)
 
 
 async def _holding(reader: NatsStreamReader) -> str:

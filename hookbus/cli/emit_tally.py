@@ -17,6 +17,7 @@ from hookbus.models import Decision
 from hookbus.telemetry import BUCKETS_MS, Histogram
 
 MAX_CAUSES: Final = 10  # that are shown
+MAX_DISTINCT: Final = 1_000  # that are counted apart; codes are the plugins' own words
 
 
 @dataclass(slots=True)
@@ -55,7 +56,9 @@ class EmitTally:
         if decision.outcome == "block":
             code = f" ({decision.code})" if decision.code else ""
             by = f" by {decision.by}" if decision.by else ""
-            self.causes[clean(f"{decision.cause}{code}{by}")] += 1
+            cause = clean(f"{decision.cause}{code}{by}")
+            is_kept = cause in self.causes or len(self.causes) < MAX_DISTINCT
+            self.causes[cause if is_kept else "another cause"] += 1
 
     def percentile(self, share: float) -> float | None:
         """Return milliseconds, read from a histogram."""

@@ -61,7 +61,7 @@ def explain(
             found = await find(reader, reference, progress, begin)
         if not found.matches:
             return found, None
-        others = list(found.matches)
+        others = sorted(found.matches, key=lambda match: match[1].at)
         _, newest = others.pop()
         beside = await shadows(reader, newest)
         return found, Explained(newest, beside, await _generations(transport, who), others)

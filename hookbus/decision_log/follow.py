@@ -104,8 +104,12 @@ class Follower:
         return False
 
     def _tell(self, stored: Stored) -> None:
-        recorded = recorded_of(stored, self._wanted)
-        if recorded is None or recorded.decision.id in self._told:
+        if recorded := recorded_of(stored, self._wanted):
+            self.tell(recorded)
+
+    def tell(self, recorded: Recorded) -> None:
+        """Tell one decision, unless it was told before."""
+        if recorded.decision.id in self._told:
             return
         self._told[recorded.decision.id] = None
         if len(self._told) > REMEMBERED:

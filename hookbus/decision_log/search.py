@@ -43,20 +43,14 @@ class Found:
     """What a search came to.
 
     Attributes:
-        matches: oldest first, the newest :data:`MAX_MATCHES` of *count*; with what each was
-            recognised by.
-        looked_at: how many records, and when the first of them was stored.
+        matches: the last :data:`MAX_MATCHES` of *count*, with what each was recognised by.
+        looked_at: how many records.
     """
 
     extent: Extent
     matches: deque[tuple[str, Recorded]] = field(default_factory=lambda: deque(maxlen=MAX_MATCHES))
     count: int = 0
     looked_at: int = 0
-    since: datetime | None = None
-
-    def see(self, stored: Stored) -> None:
-        self.looked_at += 1
-        self.since = self.since or stored.stored_at
 
 
 class Listing(NamedTuple):
@@ -212,7 +206,7 @@ class _Search:
 
 def _look(stored: Stored, reference: Reference, found: Found) -> bool:
     """Look at one record; tell whether it is the only one there can be."""
-    found.see(stored)
+    found.looked_at += 1
     if not reference.may_be_in(stored.data) or is_shadow(stored.subject):
         return False
     decision = decision_of(stored.subject, stored.data)

@@ -41,6 +41,7 @@ class Process:
                 env=clean_environment(**environ),
                 stdout=subprocess.PIPE,
                 stderr=stderr,
+                bufsize=0,  # `select` does not see lines that wait in a buffer of ours
             )
 
     @property

@@ -40,6 +40,11 @@ JOBS: Final[dict[str, tuple[str, list[str], dict[str, str]]]] = {
         [sys.executable, "-m", "tests.chaos"],
         {},
     ),
+    "explain": (
+        "one decision explained among a million, in less than a second",
+        [sys.executable, "-m", "tests.bench.explain"],
+        {},
+    ),
     "bench": ("what a decision costs", [sys.executable, "-m", "tests.bench"], {}),
 }
 
