@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hookbus.cli.dispatchers import DispatcherStats, Histogram, ask_dispatchers
 from hookbus.cli.errors import FOUND, fail
 from hookbus.cli.operating import QUIET, Json, Name, Url, ask, print_json
 from hookbus.cli.overrides import lines, overrides_in_force
 from hookbus.cli.printable import clean, compact, shorten
-from hookbus.control import request
+from hookbus.cli.role_stats import DispatcherStats, Histogram, ask_dispatchers
 from hookbus.latency import merged, percentile, since
+from hookbus.operations import request
 from hookbus.policy import Overrides
 from hookbus.transport import Transport
 

@@ -10,31 +10,15 @@ from typing import Any, Final
 
 import msgspec
 
-from hookbus import presence, subjects
-from hookbus.cli.dispatchers import WINDOW, DispatcherStats, ask_dispatchers, named
-from hookbus.control import request
+from hookbus import subjects
+from hookbus.cli.role_stats import DispatcherStats, RegistryStats, ask_dispatchers, ask_registries
 from hookbus.errors import HookbusError, NoResponders
+from hookbus.operations import request
 from hookbus.transport import Transport
 from hookbus.wire.limits import NOT_JSON
 
 API_TIMEOUT: Final = 2.0  # seconds for an answer of the JetStream API
 SETTLE: Final = 0.5  # seconds that a dispatcher may be behind
-
-
-class RegistryStats(msgspec.Struct, frozen=True, kw_only=True):
-    """One registry's ``endpoints[0].data``, and who it is."""
-
-    instance: str
-    version: str = ""
-    metadata: dict[str, str] = {}
-    generation: int = 0
-    owner: str | None = None
-    settings_problem: str | None = None
-    waiting: bool = False
-
-    @property
-    def name(self) -> str:
-        return named("registry", self.instance, self.metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +67,7 @@ async def look(transport: Transport, who: str) -> BusView:
             ahead = said - (before + time.time()) / 2
     return BusView(
         max_payload=transport.max_payload,
-        registries=await _registries(transport),
+        registries=await ask_registries(transport),
         dispatchers=dispatchers,
         listed=listed,
         settings=settings,
@@ -103,28 +87,6 @@ async def _ask_registry(
         return listed, await request(transport, who, "settings"), ""
     except HookbusError as e:
         return None, None, str(e)
-
-
-async def _registries(transport: Transport) -> tuple[RegistryStats, ...]:
-    answers = await presence.ask(transport, "STATS", subjects.REGISTRY_SERVICE, window=WINDOW)
-    found = [stats for answer in answers if (stats := _registry(answer)) is not None]
-    return tuple(sorted(found, key=lambda stats: stats.instance))
-
-
-def _registry(answer: dict[str, Any]) -> RegistryStats | None:
-    """Take what has the shape; anybody may answer in a registry's name."""
-    match answer.get("endpoints"):
-        case [{"data": dict(data)}, *_]:
-            who = {
-                "instance": answer["id"],
-                "version": answer.get("version", ""),
-                "metadata": answer.get("metadata") or {},
-            }
-            try:
-                return msgspec.convert({**data, **who}, RegistryStats)
-            except msgspec.ValidationError:
-                return None
-    return None
 
 
 async def _ask_account(transport: Transport) -> tuple[dict[str, Any] | None, bool | None]:
