@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Mapping
+from typing import Any
 
+from hookbus.config.connection import without_password
 from hookbus.errors import ConnectFailed, ConnectRefused
 
+#: Options that say who we are.
+_WHO = frozenset(("seed_of", "user", "token", "user_credentials", "nkeys_seed"))
 #: What our client says of a server without TLS where the URL or a certificate asks for it.
 NO_TLS = "TLS was asked for, and the server has none"
 
 
 def connect_failed(
-    url: str, cause: Exception, timeout: float, *, is_anonymous: bool = False
+    url: str, cause: Exception, timeout: float, options: Mapping[str, Any]
 ) -> ConnectFailed:
-    """Say why there is no connection to *url*, which has no password in it, and what to do."""
+    """Say why there is no connection to *url* with nats-py's *options*, and what to do.
+
+    A password in *url* is not said.
+    """
+    is_anonymous = "@" not in url and _WHO.isdisjoint(options)
+    url = without_password(url)
     if _is_refused_credential(cause):
         words = words_of(cause)
         if is_anonymous:

@@ -45,8 +45,6 @@ _OPTIONS: Final[dict[str, Any]] = {
     "pending_size": 8 * 1024 * 1024,  # bytes for a slow broker, before a publish waits too …
     "flush_timeout": 0.25,  # … and for how many seconds
 }
-#: Options of nats-py's that say who we are.
-_CREDENTIALS: Final = frozenset(("seed_of", "user", "token", "user_credentials", "nkeys_seed"))
 CLOSE_TIMEOUT: Final = 2.0  # seconds for what was published to leave
 JETSTREAM_TIMEOUT: Final = 5.0  # seconds for one answer of the JetStream API
 
@@ -193,10 +191,7 @@ class NatsTransport:
                 await transport._open(settings)
         except (OSError, nats.errors.Error, Disconnected) as error:
             cause = (transport._last_error or error) if isinstance(error, TimeoutError) else error
-            is_anonymous = "@" not in url and _CREDENTIALS.isdisjoint(settings)
-            raise connect_failed(
-                transport._url, cause, connect_timeout, is_anonymous=is_anonymous
-            ) from error
+            raise connect_failed(url, cause, connect_timeout, settings) from error
         finally:
             if not transport._is_open:
                 await transport.close()
