@@ -109,7 +109,7 @@ ABSENT: dict[str, Any] = {"listed": None, "settings": None, "registries": ()}
             },
             "registry",
             "two buses share this NATS account: its registries serve file /a and file /b",
-            "an account of its own",
+            "give each bus a NATS account of its own",
         ),
         (
             {
