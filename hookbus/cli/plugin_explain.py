@@ -63,6 +63,8 @@ def explain_plugin(
     """Say whether a plugin would be asked about an event now, and if not why.
 
     Nothing is emitted. Exit codes: 0 it would be asked, 1 not, or that depends on the payload.
+
+    Example: hookbus plugins explain guard-tools --type tool_invoked --data @event.json
     """
     question = Question(
         plugin=name,

@@ -44,6 +44,8 @@ def show(
     """Show one plugin: hooks with the origin of each value, replicas, breakers, calls and times.
 
     Exit codes: 0 it is bound and answers, 1 not.
+
+    Example: hookbus plugins show guard-tools
     """
     report = ask(url, lambda transport, who: _look(transport, who, name, interval))
     if as_json:
