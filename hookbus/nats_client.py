@@ -17,6 +17,7 @@ from nats.aio.transport import TcpTransport
 from nats.protocol.parser import PERMISSIONS_ERR, STALE_CONNECTION
 
 from hookbus.broker_needs import MAKE_ROOM, jetstream_problem
+from hookbus.connect_errors import NO_TLS
 from hookbus.errors import Disconnected, NoResponders, RequestTimeout, TransportError
 from hookbus.message import MessageCallback
 
@@ -157,6 +158,15 @@ class NatsClient(Client):
         if isinstance(self._transport, TcpTransport) and self._transport._io_writer is not None:
             self._transport._io_writer.transport.abort()
 
+    def drop(self) -> None:
+        """Abort for good, so that `close` waits for nothing.
+
+        It would wait for ever for a socket whose TLS handshake failed: asyncio's reader of it was
+        replaced by that of TLS.
+        """
+        self.abort()
+        self._transport = None
+
     async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
         if not headers:
             return None
@@ -183,7 +193,7 @@ class NatsClient(Client):
         if not is_asked_for or self.options["tls_handshake_first"] or info.get("tls_required"):
             return
         if not info.get("tls_available"):
-            raise nats.errors.Error("TLS was asked for, and the server has none")
+            raise nats.errors.Error(NO_TLS)
         info["tls_required"] = True
 
     def _build_message(

@@ -31,7 +31,8 @@ async def request(
         reply = await transport.request(subject, body, timeout=timeout)
     except NoResponders as e:
         raise ControlError(
-            "no registry is listening; is 'hookbus up' running?", code="no_registry"
+            "no registry is listening; start one: 'hookbus up', or 'hookbus serve registry'",
+            code="no_registry",
         ) from e
     answer: dict[str, Any] = msgspec.json.decode(reply.data)
     if "error" in answer:

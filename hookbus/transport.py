@@ -166,8 +166,7 @@ class NatsTransport:
         """Connect, trying again until *connect_timeout* seconds are over.
 
         *url* may name several servers, separated by commas. *options* go to nats-py's `connect`
-        and win over ours; `hookbus.config.connection.nats_options` makes those for credentials and
-        TLS.
+        and win over ours; `hookbus.config.connection.nats_options` makes credentials and TLS.
 
         Raises:
             ConnectFailed: Not reached in time; what is no URL fails at once.
@@ -192,7 +191,7 @@ class NatsTransport:
                 await transport._open(settings)
         except (OSError, nats.errors.Error, Disconnected) as error:
             cause = (transport._last_error or error) if isinstance(error, TimeoutError) else error
-            raise connect_failed(transport._url, cause, connect_timeout) from error
+            raise connect_failed(url, cause, connect_timeout, settings) from error
         finally:
             if not transport._is_open:
                 await transport.close()
@@ -339,7 +338,7 @@ class NatsTransport:
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await self.flush()
         except (TransportError, TimeoutError):
-            self._client.abort()
+            self._client.drop()
         self._is_closed = True
         self._inbox.fail_all(f"the connection to {self._url} was closed")
         with contextlib.suppress(OSError):

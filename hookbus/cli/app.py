@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 
 import typer
@@ -23,10 +24,10 @@ COMMANDS: Final = (
 
 
 def run() -> None:
-    """Run the command that this process's arguments name."""
+    """Run the command that this process's arguments name, or complete them for a shell."""
     try:
         try:
-            make_app(sys.argv[1:])()
+            make_app(completed(os.environ) or sys.argv[1:])()
         finally:
             sys.stdout.flush()  # what cannot be written must be known while we can still say it
     except HookbusError as e:
@@ -44,9 +45,7 @@ def make_app(arguments: Sequence[str]) -> typer.Typer:
     """Make the command line: only the command that is called, or all of them for the help."""
     app = typer.Typer(
         name="hookbus",
-        help="An event-driven hook bus over NATS.",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)
@@ -54,6 +53,18 @@ def make_app(arguments: Sequence[str]) -> typer.Typer:
     for command in (called,) if called in COMMANDS else COMMANDS:
         importlib.import_module(f"hookbus.cli.{command}").register(app)
     return app
+
+
+def completed(environ: Mapping[str, str]) -> list[str]:
+    """The words behind ``hookbus`` on the line that a shell wants completed, by Click's protocol.
+
+    Bash hands them over in one variable, the other shells in another. While the first word is
+    typed every command must be known.
+    """
+    if "_HOOKBUS_COMPLETE" not in environ:
+        return []
+    line = environ.get("_TYPER_COMPLETE_ARGS") or environ.get("COMP_WORDS") or ""
+    return line.split()[1:]
 
 
 def _print_version(wanted: bool) -> None:
@@ -68,4 +79,7 @@ def _options(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show it and exit."),
     ] = False,
 ) -> None:
-    """An event-driven hook bus over NATS."""
+    """An event-driven hook bus over NATS.
+
+    Example: hookbus demo
+    """

@@ -15,7 +15,7 @@ import msgspec
 
 from hookbus import subjects
 from hookbus.catalog import Catalog, TypeSettings
-from hookbus.cli.dispatchers import DispatcherStats
+from hookbus.cli.role_stats import DispatcherStats
 from hookbus.conditions import references
 from hookbus.dispatch.chain import too_deep
 from hookbus.dispatch.matching import match, scope_of

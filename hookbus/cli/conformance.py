@@ -30,7 +30,10 @@ _BADGES: Final[dict[Status, tuple[str, str]]] = {
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="Check that others keep the protocol.", no_args_is_help=True)
+    group = typer.Typer(
+        help="Check that others keep the protocol.\n\nExample: hookbus conformance plugin NAME",
+        no_args_is_help=True,
+    )
     group.callback()(_conformance)
     group.command("plugin")(plugin)
     app.add_typer(group, name="conformance")
@@ -62,6 +65,8 @@ def plugin(
 
     It is called as a dispatcher calls it (and needs a dispatcher's rights), with dry runs.
     Exit codes: 0 every point passed, 1 one failed, 5 the plugin is not there.
+
+    Example: hookbus conformance plugin guard-tools
     """
     payload = _payload(data, hook)
     wishes = Wishes(hook=hook, data=payload, stop=_stopper(pid, is_wanted=drain))

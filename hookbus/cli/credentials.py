@@ -29,7 +29,9 @@ Holder = Annotated[str, typer.Argument(help="Whose credentials.")]
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="List credentials, or make, rotate and revoke them.")
+    group = typer.Typer(
+        help="List credentials, or make, rotate and revoke them.\n\nExample: hookbus credentials"
+    )
     group.callback(invoke_without_command=True)(credentials)
     group.command("create")(create)
     group.command("rotate")(rotate)

@@ -29,7 +29,10 @@ MAX_LIMIT: Final = 100_000  # that are kept in memory; 0 keeps none
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="List what was decided, follow it live, explain one decision.")
+    group = typer.Typer(
+        help="List what was decided, follow it live, explain one decision."
+        "\n\nExample: hookbus decisions --outcome block --since 1h"
+    )
     group.callback(invoke_without_command=True)(decisions)
     group.command("explain")(explain)
     app.add_typer(group, name="decisions")

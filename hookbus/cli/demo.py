@@ -48,7 +48,10 @@ def demo(
         typer.Option(min=0.1, metavar="N", help="Events per second; 12 on a terminal."),
     ] = None,
 ) -> None:
-    """Play a conversation over a bus of its own, and show what is decided and why."""
+    """Play a conversation over a bus of its own, and show what is decided and why.
+
+    Example: hookbus demo --fast
+    """
     if fast and speed is not None:
         raise UsageError("demo: expected --fast or --speed, got both")
     # as ctrl-C does it, so that the temporary folder goes, too

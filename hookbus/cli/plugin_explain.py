@@ -18,12 +18,12 @@ from hookbus.cli.asked import (
     View,
     explain,
 )
-from hookbus.cli.dispatchers import ask_dispatchers
 from hookbus.cli.errors import FOUND, UsageError
 from hookbus.cli.operating import QUIET, Json, Name, Url, ask, print_json
 from hookbus.cli.payload import read_payload
 from hookbus.cli.printable import clean, compact, shorten
-from hookbus.control import request
+from hookbus.cli.role_stats import ask_dispatchers
+from hookbus.operations import request
 from hookbus.subjects import ANONYMOUS
 from hookbus.transport import Transport
 
@@ -63,6 +63,8 @@ def explain_plugin(
     """Say whether a plugin would be asked about an event now, and if not why.
 
     Nothing is emitted. Exit codes: 0 it would be asked, 1 not, or that depends on the payload.
+
+    Example: hookbus plugins explain guard-tools --type tool_invoked --data @event.json
     """
     question = Question(
         plugin=name,

@@ -39,6 +39,8 @@ def mode(
     """Override the mode of a plugin until it is reset: enforce, warn, shadow or off.
 
     It wins over settings and announcements, and is in force when the command returns.
+
+    Example: hookbus plugins mode guard-tools shadow --for 1h
     """
     if (mode is not None) == reset:
         raise UsageError("plugins mode: expected a mode or --reset, one of the two")

@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hookbus.cli.dispatchers import DispatcherStats, Histogram, ask_dispatchers
 from hookbus.cli.errors import FOUND, fail
 from hookbus.cli.operating import QUIET, Json, Name, Url, ask, print_json
 from hookbus.cli.overrides import lines, overrides_in_force
 from hookbus.cli.printable import clean, compact, shorten
-from hookbus.control import request
+from hookbus.cli.role_stats import DispatcherStats, Histogram, ask_dispatchers
 from hookbus.latency import merged, percentile, since
+from hookbus.operations import request
 from hookbus.policy import Overrides
 from hookbus.transport import Transport
 
@@ -44,6 +44,8 @@ def show(
     """Show one plugin: hooks with the origin of each value, replicas, breakers, calls and times.
 
     Exit codes: 0 it is bound and answers, 1 not.
+
+    Example: hookbus plugins show guard-tools
     """
     report = ask(url, lambda transport, who: _look(transport, who, name, interval))
     if as_json:

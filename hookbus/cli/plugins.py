@@ -23,7 +23,9 @@ from hookbus.transport import Transport
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="List the plugins, or change what is bound.")
+    group = typer.Typer(
+        help="List the plugins, or change what is bound.\n\nExample: hookbus plugins"
+    )
     group.callback(invoke_without_command=True)(plugins)
     group.command("show")(show)
     group.command("explain")(explain_plugin)
@@ -45,7 +47,10 @@ def plugins(context: typer.Context, url: Url = None, as_json: Json = False) -> N
 
 
 def remove(name: Name, duration: For = None, url: Url = None, as_json: Json = False) -> None:
-    """Take a plugin out, until it is approved again; nothing asks it any more."""
+    """Take a plugin out, until it is approved again; nothing asks it any more.
+
+    Example: hookbus plugins remove guard-tools --for 1h
+    """
     _change("remove", name, duration, url, as_json=as_json)
 
 
@@ -53,6 +58,8 @@ def approve(name: Name, duration: For = None, url: Url = None, as_json: Json = F
     """Let a plugin in: one that was removed, an upgrade that waits, one that nobody named.
 
     Where a settings file owns the bus, only a removal is undone; what is bound says the file.
+
+    Example: hookbus plugins approve guard-tools
     """
     _change("approve", name, duration, url, as_json=as_json)
 

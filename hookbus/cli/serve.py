@@ -44,7 +44,12 @@ def serve(
         bool, typer.Option("--json-logs", help="Log one JSON object a line.")
     ] = False,
 ) -> None:
-    """Serve one role until SIGTERM. The broker is found by HOOKBUS_NATS_URL."""
+    """Serve one role until SIGTERM. The broker is found by HOOKBUS_NATS_URL.
+
+    Over HTTP it answers /healthz, /readyz and /metrics.
+
+    Example: hookbus serve registry --settings hookbus.toml --http 127.0.0.1:8081
+    """
     connection = connection_from()
     broker_url(None, connection)  # it would be tried for ever
     if connection.creds is not None and connection.kind != role:

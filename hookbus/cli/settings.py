@@ -35,7 +35,9 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="A settings file (TOM
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="Show the settings, check a file, put one in force.")
+    group = typer.Typer(
+        help="Show the settings, check a file, put one in force.\n\nExample: hookbus settings"
+    )
     group.callback(invoke_without_command=True)(settings)
     group.command("check")(check)
     group.command("apply")(apply)
@@ -75,6 +77,8 @@ def check(file: File, as_json: Json = False) -> None:
 
     Exit codes: 2 it cannot be used, 1 it is for production and says a hook's type or phase not
     itself, so that a registry starts only if the plugin has announced them before.
+
+    Example: hookbus settings check hookbus.toml
     """
     settings = read_file(file)
     missing = to_be_announced(settings)
@@ -100,6 +104,8 @@ def apply(
 
     What the file does not say is the default again; only the mode stays if it names none. Equal
     settings change nothing. Overrides stay, and are listed. Refused where a file owns the bus.
+
+    Example: hookbus settings apply hookbus.toml --dry-run
     """
     tree = to_apply(read_file(file))
     made = _change(url, "apply", settings=tree, dry_run=dry_run)
@@ -121,6 +127,8 @@ def rollback(
     """Put the settings of an earlier generation in force again.
 
     Overrides are no settings: they stay, and are listed. Refused where a file owns the bus.
+
+    Example: hookbus settings rollback 12
     """
     made = _change(url, "rollback", generation=generation)
     if as_json:

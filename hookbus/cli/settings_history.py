@@ -28,6 +28,8 @@ def history(
     """Show the last generations, the newest first: who made each, when, and what it changed.
 
     64 are kept. 'hookbus settings rollback GENERATION' puts the settings of one in force again.
+
+    Example: hookbus settings history 20
     """
     answer = ask(url, lambda transport, who: request(transport, who, "history", n=n))
     if as_json:

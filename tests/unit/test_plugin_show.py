@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hookbus.cli.dispatchers import DispatcherStats, read_dispatchers
 from hookbus.cli.plugin_show import calls, failures
+from hookbus.cli.role_stats import DispatcherStats, read_stats
 from hookbus.telemetry import Latencies
 
 
@@ -15,7 +15,7 @@ def stats(instance: str, *ms: float, bounds: list[float] | None = None) -> Dispa
         latencies.answered("guard", one)
     said = latencies.as_dict() if bounds is None else {**latencies.as_dict(), "bounds_ms": bounds}
     data = {"generation": 3, "latencies": said}
-    [read] = read_dispatchers([{"id": instance, "endpoints": [{"data": data}]}])
+    [read] = read_stats([{"id": instance, "endpoints": [{"data": data}]}], DispatcherStats)
     return read
 
 
@@ -65,7 +65,7 @@ def test_an_answer_of_another_shape_is_no_dispatcher() -> None:
         {"endpoints": [{"data": {"generation": 7, "latencies": {"plugins": {"a": {}}}}}]},
     ]
 
-    assert read_dispatchers({"id": "x", **shape} for shape in shapes) == ()
+    assert read_stats(({"id": "x", **shape} for shape in shapes), DispatcherStats) == ()
 
 
 def test_failures_of_all_dispatchers_are_added_up_the_most_frequent_first() -> None:

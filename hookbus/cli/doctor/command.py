@@ -52,6 +52,8 @@ def doctor(
     """Look for what is wrong here and on the bus, and say what to do next.
 
     It only looks: nothing is changed, and no event is sent. Exit codes: 0 no problem, 1 one.
+
+    Example: hookbus doctor --url nats://127.0.0.1:4222
     """
     findings = list(examine(url, settings, os.environ))
     is_well = all(finding.status != "problem" for finding in findings)

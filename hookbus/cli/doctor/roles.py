@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from hookbus.cli.dispatchers import DispatcherStats
 from hookbus.cli.doctor.finding import Finding, ok, problem, unknown
-from hookbus.cli.doctor.view import BusView, RegistryStats
+from hookbus.cli.doctor.view import BusView
+from hookbus.cli.role_stats import DispatcherStats, RoleStats
 
 
 def judge_roles(view: BusView) -> Iterator[Finding]:
     yield from _registries(view)
     yield from _dispatchers(view)
-    roles: list[RegistryStats | DispatcherStats] = [*view.registries, *view.dispatchers]
+    roles: list[RoleStats] = [*view.registries, *view.dispatchers]
     versions = {role.version for role in roles}
     if len(versions) > 1:
         shown = ", ".join(f"{role.name}: {role.version}" for role in roles)

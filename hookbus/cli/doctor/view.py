@@ -4,37 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-from hookbus import presence, subjects
-from hookbus.cli.dispatchers import WINDOW, DispatcherStats, ask_dispatchers, named
-from hookbus.control import request
-from hookbus.errors import HookbusError, NoResponders
+from hookbus import subjects
+from hookbus.cli.role_stats import DispatcherStats, RegistryStats, ask_dispatchers, ask_registries
+from hookbus.errors import HookbusError, NoResponders, PublishDenied
+from hookbus.operations import request
 from hookbus.transport import Transport
 from hookbus.wire.limits import NOT_JSON
 
 API_TIMEOUT: Final = 2.0  # seconds for an answer of the JetStream API
 SETTLE: Final = 0.5  # seconds that a dispatcher may be behind
 
-
-class RegistryStats(msgspec.Struct, frozen=True, kw_only=True):
-    """One registry's ``endpoints[0].data``, and who it is."""
-
-    instance: str
-    version: str = ""
-    metadata: dict[str, str] = {}
-    generation: int = 0
-    owner: str | None = None
-    settings_problem: str | None = None
-    waiting: bool = False
-
-    @property
-    def name(self) -> str:
-        return named("registry", self.instance, self.metadata)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +55,11 @@ async def look(transport: Transport, who: str) -> BusView:
         Disconnected: The connection was lost meanwhile.
     """
     listed, settings, refusal = await _ask_registry(transport, who)
-    dispatchers = await ask_dispatchers(transport)
+    dispatchers = await _those_who_answer(ask_dispatchers(transport))
     generation = listed["generation"] if listed else 0
     if any(stats.generation < generation for stats in dispatchers):
         await asyncio.sleep(SETTLE)
-        dispatchers = await ask_dispatchers(transport)
+        dispatchers = await _those_who_answer(ask_dispatchers(transport))
     account, is_on = await _ask_account(transport)
     streams, ahead = {}, None
     for name in subjects.STREAM_SUBJECTS if is_on is not False else ():
@@ -83,7 +70,7 @@ async def look(transport: Transport, who: str) -> BusView:
             ahead = said - (before + time.time()) / 2
     return BusView(
         max_payload=transport.max_payload,
-        registries=await _registries(transport),
+        registries=await _those_who_answer(ask_registries(transport)),
         dispatchers=dispatchers,
         listed=listed,
         settings=settings,
@@ -105,26 +92,11 @@ async def _ask_registry(
         return None, None, str(e)
 
 
-async def _registries(transport: Transport) -> tuple[RegistryStats, ...]:
-    answers = await presence.ask(transport, "STATS", subjects.REGISTRY_SERVICE, window=WINDOW)
-    found = [stats for answer in answers if (stats := _registry(answer)) is not None]
-    return tuple(sorted(found, key=lambda stats: stats.instance))
-
-
-def _registry(answer: dict[str, Any]) -> RegistryStats | None:
-    """Take what has the shape; anybody may answer in a registry's name."""
-    match answer.get("endpoints"):
-        case [{"data": dict(data)}, *_]:
-            who = {
-                "instance": answer["id"],
-                "version": answer.get("version", ""),
-                "metadata": answer.get("metadata") or {},
-            }
-            try:
-                return msgspec.convert({**data, **who}, RegistryStats)
-            except msgspec.ValidationError:
-                return None
-    return None
+async def _those_who_answer(asking: Awaitable[tuple[T, ...]]) -> tuple[T, ...]:
+    try:
+        return await asking
+    except PublishDenied:  # these credentials may not ask
+        return ()
 
 
 async def _ask_account(transport: Transport) -> tuple[dict[str, Any] | None, bool | None]:
