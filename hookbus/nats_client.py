@@ -157,6 +157,15 @@ class NatsClient(Client):
         if isinstance(self._transport, TcpTransport) and self._transport._io_writer is not None:
             self._transport._io_writer.transport.abort()
 
+    def drop(self) -> None:
+        """Abort for good, so that `close` waits for nothing.
+
+        It would wait for ever for a socket whose TLS handshake failed: asyncio's reader of it was
+        replaced by that of TLS.
+        """
+        self.abort()
+        self._transport = None
+
     async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
         if not headers:
             return None

@@ -339,7 +339,7 @@ class NatsTransport:
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await self.flush()
         except (TransportError, TimeoutError):
-            self._client.abort()
+            self._client.drop()
         self._is_closed = True
         self._inbox.fail_all(f"the connection to {self._url} was closed")
         with contextlib.suppress(OSError):
