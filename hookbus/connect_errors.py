@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterable
 
-from hookbus.errors import ConnectFailed, ConnectRefused
+from hookbus.errors import ConnectFailed, ConnectRefused, SubscriptionDenied
 
 
 def connect_failed(url: str, cause: Exception, timeout: float) -> ConnectFailed:
@@ -16,6 +17,15 @@ def connect_failed(url: str, cause: Exception, timeout: float) -> ConnectFailed:
     return ConnectFailed(
         f"no connection to {url} within {timeout:g} s: {words_of(cause)}; "
         "start one with 'hookbus up', or set HOOKBUS_NATS_URL"
+    )
+
+
+def subscription_denied(url: str, refused: Iterable[str]) -> SubscriptionDenied:
+    """Say on which subjects the broker's permissions refuse to listen."""
+    named = ", ".join(map(repr, dict.fromkeys(refused)))
+    return SubscriptionDenied(
+        f"{url}: the broker's permissions refuse the subscription to {named};"
+        " check whose HOOKBUS_CREDS these are"
     )
 
 

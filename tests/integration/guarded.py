@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,26 +40,8 @@ class Guarded:
     folder: CredentialsFolder
     broker: EmbeddedBroker
 
-    @asynccontextmanager
-    async def plain(self, name: str) -> AsyncIterator[Plain]:
-        """Connect as anybody would who found that file; plain nats-py, nothing of ours."""
-        found = read_credentials(self.folder.file_of(name))
-        errors: list[str] = []
-
-        async def on_error(error: Exception) -> None:
-            errors.append(str(error))
-
-        client = await nats.connect(
-            self.url,
-            nkeys_seed_str=found.seed,
-            inbox_prefix=found.inbox_prefix,
-            error_cb=on_error,
-            allow_reconnect=False,
-        )
-        try:
-            yield Plain(client, errors)
-        finally:
-            await client.close()
+    def plain(self, name: str) -> AbstractAsyncContextManager[Plain]:
+        return plain(self.url, self.folder.file_of(name))
 
 
 @dataclass(frozen=True)
@@ -95,6 +77,28 @@ class Plain:
         await self.settle()
         assert all("permissions violation" in error for error in self.errors), self.errors
         return not self.errors
+
+
+@asynccontextmanager
+async def plain(url: str, creds: Path) -> AsyncIterator[Plain]:
+    """Connect as anybody would who found that file; plain nats-py, nothing of ours."""
+    found = read_credentials(creds)
+    errors: list[str] = []
+
+    async def on_error(error: Exception) -> None:
+        errors.append(str(error))
+
+    client = await nats.connect(
+        url,
+        nkeys_seed_str=found.seed,
+        inbox_prefix=found.inbox_prefix,
+        error_cb=on_error,
+        allow_reconnect=False,
+    )
+    try:
+        yield Plain(client, errors)
+    finally:
+        await client.close()
 
 
 @contextmanager
