@@ -28,6 +28,7 @@ from hookbus.snapshot import (
     ConfigDocument,
     decode_document,
     encode_document,
+    is_document,
     is_same,
 )
 
@@ -76,6 +77,7 @@ class Configuration:
         self._expiry: asyncio.TimerHandle | None = None
         self._expiring: asyncio.Task[None] | None = None
         self._settings = (b"", NOTHING_APPLIED)  # what was read the last time, and out of what
+        self._readable: ConfigDocument | None = None  # the last one that was
         #: What was made the last time by this registry.
         self.last: Made | None = None
         #: Why the settings in force are not what they should be, for health.
@@ -95,7 +97,7 @@ class Configuration:
     async def load(self) -> State:
         """Read all that the configuration is made of."""
         entry = await self._config.get(subjects.CONFIG_KEY)
-        return await self._load(self._applied(_document(entry)))
+        return await self._load(self._applied(await self._document(entry)))
 
     def applied_of(self, settings: Settings, owner: str | None) -> Applied:
         """Take settings as they were read, and remember where each of them stands in the file."""
@@ -123,7 +125,7 @@ class Configuration:
         for _ in range(ATTEMPTS):
             entry = await self._config.get(subjects.CONFIG_KEY)
             # all else is read after the revision: who changes it behind us makes our write fail
-            document = _document(entry)
+            document = await self._document(entry)
             applied = settle(self._applied(document))
             state = await self._load(applied)
             bound = self.bind(state)
@@ -134,7 +136,7 @@ class Configuration:
                 return Made(generation, bound, state)
             self.problem = None
             new = msgspec.structs.replace(bound.document, settings=encode_applied(applied))
-            if document is None or not is_same(document, new):
+            if document is None or _is_foreign(entry) or not is_same(document, new):
                 change = Change(by=by, at=self.timestamp(), what=what)
                 encoded = encode_document(msgspec.structs.replace(new, made=change))
                 try:
@@ -146,6 +148,15 @@ class Configuration:
             self._wait_for_expiry(state.overrides)
             return Made(generation, replace(bound, document=new), state)
         raise HookbusError(f"the configuration could not be written: {ATTEMPTS} conflicts in a row")
+
+    async def _document(self, entry: Entry | None) -> ConfigDocument | None:
+        """Decode; in place of what no registry wrote, take the newest one that a registry did."""
+        document = _document(entry)
+        if document is None and _is_foreign(entry):
+            kept = (generation.document for generation in reversed(await self.generations()))
+            document = self._readable or next(kept, None)
+        self._readable = document or self._readable
+        return document
 
     async def generations(self) -> list[Generation]:
         """Read those that are kept, the oldest first."""
@@ -208,6 +219,13 @@ def _document(entry: Entry | None) -> ConfigDocument | None:
     except (msgspec.DecodeError, ValueError, zlib.error) as e:
         log.error("configuration_unreadable: %s", e)
         return None
+
+
+def _is_foreign(entry: Entry | None) -> bool:
+    """Tell whether no registry wrote it: NATS does not check reply subjects, so that whoever asks
+    JetStream, or acknowledges, can have the broker write its answer there.
+    """
+    return entry is not None and not is_document(entry.value)
 
 
 async def _nothing(argument: object) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hookbus.config.connection import without_password
-from hookbus.errors import ConnectFailed, ConnectRefused
+from hookbus.errors import ConnectFailed, ConnectRefused, SubscriptionDenied
 
 #: Options that say who we are.
 _WHO = frozenset(("seed_of", "user", "token", "user_credentials", "nkeys_seed"))
@@ -38,6 +38,15 @@ def connect_failed(
     elif isinstance(cause, TimeoutError):
         next_ = "if something listens there, it is no NATS server: set HOOKBUS_NATS_URL"
     return ConnectFailed(f"no connection to {url} within {timeout:g} s: {words}; {next_}")
+
+
+def subscription_denied(url: str, refused: Iterable[str]) -> SubscriptionDenied:
+    """Say on which subjects the broker's permissions refuse to listen."""
+    named = ", ".join(map(repr, dict.fromkeys(refused)))
+    return SubscriptionDenied(
+        f"{url}: the broker's permissions refuse the subscription to {named};"
+        " check whose HOOKBUS_CREDS these are"
+    )
 
 
 def is_hopeless(error: Exception) -> bool:

@@ -195,7 +195,7 @@ class Registry:
         self.refused.pop(plugin, None)
         await self._store.keep(plugin, accept(known, announcement), state)
         made = await self._write(announcement)
-        await self._transport.publish(subjects.announced(plugin), b"")
+        await self._transport.publish(subjects.announced(plugin), subjects.ANNOUNCED)
         if plugin in made.bound.pending:
             why = made.bound.pending[plugin] if made.state.applied else NOTHING_YET
             problem = Problem("", why)

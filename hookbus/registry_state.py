@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -66,12 +66,20 @@ class _Read:
     announcement: Announcement
 
 
+class _Written(msgspec.Struct):
+    """What overrides always have, and nothing else that the broker writes."""
+
+    removed: Any
+    modes: Any
+
+
 class StateStore:
     """Reads and writes the bucket ``hookbus_state``."""
 
     def __init__(self, bucket: KeyValue) -> None:
         self._bucket = bucket
         self._known: dict[str, _Read] = {}
+        self._overrides = Overrides()  # the last ones that were readable
 
     async def load(self, applied: Applied | None, settings: Settings) -> State:
         """Read everything. What another version wrote and this one cannot read is left out."""
@@ -80,7 +88,7 @@ class StateStore:
         found = await asyncio.gather(*map(self._bucket.get, keys))
         entries = {key: entry for key, entry in zip(keys, found, strict=True) if entry is not None}
         said = entries.get(subjects.OVERRIDES_KEY)
-        overrides = msgspec.json.decode(said.value, type=Overrides) if said else Overrides()
+        self._overrides = self._read_overrides(said.value) if said else Overrides()
         revisions = {key: entry.revision for key, entry in entries.items()}
         entries.pop(subjects.OVERRIDES_KEY, None)
         plugins = {key.removeprefix("plugin."): entry.value for key, entry in entries.items()}
@@ -91,7 +99,20 @@ class StateStore:
         }
         kept = {plugin: one.kept for plugin, one in self._known.items()}
         announced = {plugin: one.announcement for plugin, one in self._known.items()}
-        return State(kept, announced, overrides, settings, applied, revisions)
+        return State(kept, announced, self._overrides, settings, applied, revisions)
+
+    def _read_overrides(self, value: bytes) -> Overrides:
+        """Read what operators said; in place of what no registry wrote, what they said before.
+
+        NATS does not check reply subjects: whoever asks JetStream, or acknowledges, can have the
+        broker write its answer over any key.
+        """
+        try:
+            msgspec.json.decode(value, type=_Written)
+            return msgspec.json.decode(value, type=Overrides)
+        except (msgspec.DecodeError, UnicodeError) as e:
+            log.error("overrides_unreadable: %s; the last ones that were readable hold", e)
+            return self._overrides
 
     def _read(self, plugin: str, value: bytes) -> _Read | None:
         """Read one plugin's entry, unless it is the same as the last time."""
@@ -103,7 +124,7 @@ class StateStore:
             return _Read(value, kept, from_document(kept.announcement, plugin))
         except (InvalidManifest, msgspec.DecodeError) as e:
             log.error("kept_announcement_unreadable plugin=%s: %s", plugin, e)
-            return None
+            return known  # no registry wrote it: see overrides
 
     async def keep(self, plugin: str, kept: Kept, state: State) -> None:
         """Keep what a plugin's replicas announced, in place of what *state* has.

@@ -210,3 +210,11 @@ def lapsed(document: ConfigDocument, now: float) -> ConfigDocument:
 def is_same(one: ConfigDocument, other: ConfigDocument) -> bool:
     """Tell whether two documents configure the same, whoever made them."""
     return msgspec.structs.replace(one, made=None) == msgspec.structs.replace(other, made=None)
+
+
+def is_document(encoded: bytes) -> bool:
+    """Tell whether a registry wrote *encoded*, of whatever version: compressed JSON."""
+    try:
+        return isinstance(msgspec.json.decode(zlib.decompress(encoded)), dict)
+    except (msgspec.DecodeError, ValueError, zlib.error):
+        return False

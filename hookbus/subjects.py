@@ -166,6 +166,11 @@ def announced(plugin: str) -> str:
     return f"{INBOX}dispatcher.announced.{plugin}"
 
 
+#: The body of that: anybody can have the bus or the broker send an answer of theirs to any inbox,
+#: by naming it as the reply subject, but no answer is this.
+ANNOUNCED: Final = b'{"v":1,"announced":true}'
+
+
 def delivery(reply: str) -> tuple[int, int, int]:
     """Read what the reply subject of a message from a consumer says.
 

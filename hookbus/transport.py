@@ -20,13 +20,12 @@ from nats.js import JetStreamContext
 from hookbus import subjects
 from hookbus.broker_needs import version_problem
 from hookbus.config.connection import check_url, without_password
-from hookbus.connect_errors import connect_failed, is_hopeless, words_of
+from hookbus.connect_errors import connect_failed, is_hopeless, subscription_denied, words_of
 from hookbus.errors import (
     ConnectFailed,
     Disconnected,
     InvalidOption,
     PayloadTooLarge,
-    SubscriptionDenied,
     TransportError,
 )
 from hookbus.inbox import Inbox
@@ -220,11 +219,7 @@ class NatsTransport:
             SubscriptionDenied: One was refused; names the subjects.
         """
         if self._refused:
-            refused = ", ".join(map(repr, dict.fromkeys(self._refused)))
-            raise SubscriptionDenied(
-                f"{self._url}: the broker's permissions refuse the subscription to {refused};"
-                " check whose HOOKBUS_CREDS these are"
-            )
+            raise subscription_denied(self._url, self._refused)
 
     @property
     def is_connected(self) -> bool:

@@ -20,6 +20,7 @@ MAX_RESPONSES: Final = 16
 RESPONSES_EXPIRE: Final = "2m"
 
 _READING: Final = ("list", "settings", "history", "types", "wait_generation")
+_PUBLIC_QUESTIONS: Final = tuple(subjects.service(verb) for verb in ("PING", "INFO", "STATS"))
 _ALL_STREAMS: Final = tuple(subjects.STREAM_SUBJECTS)
 
 
@@ -68,13 +69,11 @@ def _plugin(name: str) -> Permissions:
 
 def _runner(name: str, plugins: Sequence[str]) -> Permissions:
     """What its plugins may do, over one connection with one inbox."""
+    heard = [s for plugin in plugins for s in (*_serving(plugin), *_service(plugin))]
     return Permissions(
         publish=tuple(s for p in plugins for s in (*_answering(p), *_emitting(p))),
-        subscribe=(
-            *(s for plugin in plugins for s in (*_serving(plugin), *_service(plugin)[1:])),
-            _inbox(name),
-            *_service(subjects.RUNNER_SERVICE),
-        ),
+        # each once: all of them are asked what everybody is asked
+        subscribe=tuple(dict.fromkeys([*heard, _inbox(name), *_service(subjects.RUNNER_SERVICE)])),
         may_respond=True,
     )
 
@@ -169,12 +168,12 @@ def _serving(plugin: str) -> tuple[str, ...]:
 
 
 def _service(name: str) -> tuple[str, ...]:
-    """The Service API's questions: to everybody first, then to this service and its instances."""
-    return (
-        subjects.service("*"),
-        subjects.service("*", name),
-        subjects.service("*", name, "*"),
-    )
+    """The Service API's questions to everybody, and to this service and its instances.
+
+    Not ``$SRV.*``: nats-server takes ``$SRV.>`` for one of those, and whoever hears what others are
+    asked may answer in their names.
+    """
+    return (*_PUBLIC_QUESTIONS, subjects.service("*", name), subjects.service("*", name, "*"))
 
 
 def _inbox(principal: str) -> str:

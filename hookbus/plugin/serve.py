@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -269,7 +269,7 @@ class PluginServer:
 
 
 class _ConfigMessage(msgspec.Struct, frozen=True):
-    v: int
+    v: Literal[1]
     config: dict[str, Any]
 
 

@@ -15,7 +15,7 @@ from hookbus.config.settings import Settings, StreamsSettings
 from hookbus.configuration import Made
 from hookbus.control import Control
 from hookbus.errors import Disconnected, HookbusError, SettingsError
-from hookbus.keyvalue import NatsKeyValue
+from hookbus.keyvalue import Entry, KeyValue, NatsKeyValue, Watch
 from hookbus.observers import ensure_streams, sync_consumers
 from hookbus.plugin_config import plugin_config, tell_config
 from hookbus.presence import Endpoint, Presence, Service
@@ -26,7 +26,7 @@ from hookbus.server.host import Host
 from hookbus.server.metrics import RegistryStats, of_registry
 from hookbus.server.rpc import Rpc
 from hookbus.settings_changes import Source, tell_changed_configs
-from hookbus.snapshot import Binding
+from hookbus.snapshot import Binding, is_document
 from hookbus.streams import NatsStreams
 from hookbus.transport import NatsTransport
 
@@ -67,7 +67,7 @@ class RegistryServer:
         registry = Registry(transport, config, state, self._source)
         rpc = Rpc(self._connection, self.name, transport)
         self._serving = _Serving(transport, registry, rpc, self._watch)
-        await self._serving.start()
+        await self._serving.start(config)
 
     async def stop(self) -> None:
         if self._serving is not None:
@@ -115,6 +115,7 @@ class _Serving:
         self._lack: Lack | None = None
         self._again = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._mending: Watch | None = None
         registry.configuration.on_settings = self._on_settings
         registry.configuration.on_bindings = self._on_bindings
         rpc.answer(subjects.ANNOUNCE_ALL, subjects.REGISTRY_QUEUE, self._on_announce)
@@ -144,13 +145,14 @@ class _Serving:
             endpoints=(self._announced, self._asked),
         )
 
-    async def start(self) -> None:
+    async def start(self, config: KeyValue) -> None:
         """Write the configuration, then listen: a request must find what was there before."""
         is_owned_elsewhere = await self._is_owned_elsewhere()
         made = await self._registry.settings.begin(is_owned_elsewhere=is_owned_elsewhere)
         await self._written(made)
         if made.state.applied is None:
             log.warning("no settings are applied yet; next: hookbus settings apply FILE")
+        self._mending = await config.watch(subjects.CONFIG_KEY, self._on_configuration)
         await self._presence.start()
         await self._rpc.start()
         self._transport.on_reconnect(self._again.set)
@@ -162,6 +164,8 @@ class _Serving:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        if self._mending is not None:
+            await self._mending.stop()
         await self._rpc.stop()
         self._registry.stop()
         await self._presence.stop()
@@ -228,6 +232,12 @@ class _Serving:
         if settings.streams != self._ensured:
             await ensure_streams(self._streams, settings)
             self._ensured = settings.streams
+
+    def _on_configuration(self, entry: Entry) -> None:
+        """Write it anew over what no registry wrote; dispatchers keep the last good one so long."""
+        if not is_document(entry.value):
+            log.error("configuration_overwritten generation=%d; writing it anew", entry.revision)
+            self._again.set()
 
     async def _on_bindings(self, bindings: tuple[Binding, ...]) -> None:
         await sync_consumers(self._streams, bindings)

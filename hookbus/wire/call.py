@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -36,10 +36,14 @@ class Call(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Observed(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """An observer's message as the plugin's side decodes it; *decision* has no data."""
+    """An observer's message as the plugin's side decodes it; *decision* has no data.
 
-    v: int
-    phase: str
+    Anything else that a stream delivers, such as a decision, is refused: who may read a stream can
+    have it delivered to any subject.
+    """
+
+    v: Literal[1]
+    phase: Literal["observe"]
     event: dict[str, Any]
     principal: str = ""
     decision: Decision | None = None

@@ -10,7 +10,7 @@ from rich.console import Console
 from hookbus.cli.top_figures import ALARMS, Figures, figures, sample_of
 from hookbus.cli.top_view import render_top
 from hookbus.models import EventRef
-from hookbus.telemetry import COUNTERS, Counters, CountingObserver, Latencies
+from hookbus.telemetry import COUNTERS, Counters, CountingObserver, Failures, Latencies
 from tests.unit.decision_samples import decision, record
 
 HEALTHY: dict[str, Any] = {"plugins": [{"plugin": "guard", "state": "bound", "replicas": [{}]}]}
@@ -23,7 +23,7 @@ class FakeDispatcher:
     def __init__(self, name: str, **said: Any) -> None:
         self.name = name
         self.counters, self._latencies = Counters(), Latencies()
-        self._observer = CountingObserver(self.counters, self._latencies)
+        self._observer = CountingObserver(self.counters, self._latencies, Failures())
         self._said = {"generation": 12, "in_flight": 3, "breakers": {}, **said}
 
     def decide(self, ms: float, times: int = 1, **members: Any) -> None:
