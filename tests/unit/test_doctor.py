@@ -213,6 +213,22 @@ def test_what_may_not_be_asked_is_no_problem() -> None:
     assert [f.check for f in judge_storage(seen) if f.status == "unknown"] == ["streams", "clock"]
 
 
+def test_credentials_that_may_not_ask_find_no_problem_and_say_whose_to_use() -> None:
+    seen = view(**ABSENT, dispatchers=(), is_denied=True, refusal="permissions refuse", streams={})
+
+    assert examined(seen) == []
+    findings = list(judge_roles(seen))
+    assert [f.check for f in findings] == ["registry", "dispatcher", "plugins"]
+    assert {f.next for f in findings} == {"use a viewer's or an operator's"}
+
+
+def test_a_viewer_is_told_that_it_saw_only_some_streams() -> None:
+    seen = view(streams={"HOOKBUS_DECISIONS": stream(), "HOOKBUS_DLQ": None})
+
+    assert examined(seen) == []
+    assert "1 there of those that may be asked for" in [f.said for f in judge_storage(seen)][0]
+
+
 @pytest.mark.parametrize("line", [b"", b"SSH-2.0-x\r\n", b"HTTP/1.1 400\r\n", b"INFO 5\r\n"])
 def test_whoever_does_not_greet_as_nats_is_another_kind_of_server(line: bytes) -> None:
     [(check, said, step)] = problems(judge([read_greeting("nats://a:1", line)], Connection()))

@@ -10,6 +10,10 @@ from hookbus.cli.role_stats import DispatcherStats, RoleStats
 
 
 def judge_roles(view: BusView) -> Iterator[Finding]:
+    if view.is_denied:
+        for check in ("registry", "dispatcher", "plugins"):
+            yield unknown(check, "these credentials may not ask", "use a viewer's or an operator's")
+        return
     yield from _registries(view)
     yield from _dispatchers(view)
     roles: list[RoleStats] = [*view.registries, *view.dispatchers]

@@ -37,7 +37,8 @@ def _streams(view: BusView) -> Iterator[Finding]:
         yield lack
     else:
         stored = sum(_number(info, "state", "bytes") for info in known.values())
-        yield ok("streams", f"{len(known)} there, with {stored / 2**20:.0f} MiB")
+        asked = "" if len(known) == len(view.streams) else " of those that may be asked for"
+        yield ok("streams", f"{len(known)} there{asked}, with {stored / 2**20:.0f} MiB")
 
 
 def _room(view: BusView, known: dict[str, dict[str, Any]]) -> Finding | None:

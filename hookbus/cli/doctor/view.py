@@ -30,6 +30,7 @@ class BusView:
 
     Attributes:
         listed, settings: the registry's answers, None if it gave none: *refusal* says why.
+        is_denied: because these credentials may not ask.
         account: JetStream's answer about the account; None: it may not be asked.
         is_jetstream_on: None if that cannot be told.
         streams: by name, JetStream's answer; None: it may not be asked.
@@ -42,6 +43,7 @@ class BusView:
     listed: dict[str, Any] | None = None
     settings: dict[str, Any] | None = None
     refusal: str = ""
+    is_denied: bool = False
     account: dict[str, Any] | None = None
     is_jetstream_on: bool | None = None
     streams: dict[str, dict[str, Any] | None] = field(default_factory=dict)
@@ -54,7 +56,7 @@ async def look(transport: Transport, who: str) -> BusView:
     Raises:
         Disconnected: The connection was lost meanwhile.
     """
-    listed, settings, refusal = await _ask_registry(transport, who)
+    listed, settings, refused = await _ask_registry(transport, who)
     dispatchers = await _those_who_answer(ask_dispatchers(transport))
     generation = listed["generation"] if listed else 0
     if any(stats.generation < generation for stats in dispatchers):
@@ -74,7 +76,8 @@ async def look(transport: Transport, who: str) -> BusView:
         dispatchers=dispatchers,
         listed=listed,
         settings=settings,
-        refusal=refusal,
+        refusal=str(refused or ""),
+        is_denied=isinstance(refused, PublishDenied),
         account=account,
         is_jetstream_on=is_on,
         streams=streams,
@@ -84,12 +87,12 @@ async def look(transport: Transport, who: str) -> BusView:
 
 async def _ask_registry(
     transport: Transport, who: str
-) -> tuple[dict[str, Any] | None, dict[str, Any] | None, str]:
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None, HookbusError | None]:
     try:
         listed = await request(transport, who, "list")
-        return listed, await request(transport, who, "settings"), ""
+        return listed, await request(transport, who, "settings"), None
     except HookbusError as e:
-        return None, None, str(e)
+        return None, None, e
 
 
 async def _those_who_answer(asking: Awaitable[tuple[T, ...]]) -> tuple[T, ...]:
