@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
@@ -13,12 +12,14 @@ from typing import Any, Final
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from hookbus import subjects
 from hookbus.cli.emit_tally import EmitTally, render_tally
 from hookbus.cli.line_input import MAX_LINE, LineInput
 from hookbus.cli.operating import ask, print_json
 from hookbus.cli.printable import clean, shorten
+from hookbus.cli.streams import say_error
 from hookbus.emitter import Emitter
 from hookbus.errors import InvalidEvent, InvalidOption, TransportError, Unavailable
 from hookbus.models import Decision
@@ -163,7 +164,7 @@ def _progress(lines: LineInput, tally: EmitTally) -> Iterator[Callable[[str], No
     """Show a bar on a terminal; yield how a line is said beside it."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda text: print(f"hookbus: {clean(text)}", file=sys.stderr, flush=True)
+        yield lambda text: say_error(f"hookbus: {clean(text)}")
         return
     columns = TextColumn("{task.fields[done]} lines"), BarColumn(), TimeElapsedColumn()
     with Progress(*columns, TextColumn("{task.fields[blocked]} blocked"), console=console) as bar:
@@ -177,7 +178,7 @@ def _progress(lines: LineInput, tally: EmitTally) -> Iterator[Callable[[str], No
 
         showing = asyncio.get_running_loop().create_task(show())
         try:
-            yield lambda text: bar.console.print(f"hookbus: {clean(text)}", markup=False)
+            yield lambda text: bar.console.print(Text(f"hookbus: {clean(text)}"), soft_wrap=True)
         finally:
             showing.cancel()
             bar.update(task, completed=lines.read, done=tally.lines)

@@ -221,7 +221,7 @@ class _Window:
         self._take = take
         self._until = until
         self._done = asyncio.Event()
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self.size = 0
         self.count = 0
         self.next = 0  # the sequence to read on from; 0 before the first message
@@ -239,7 +239,7 @@ class _Window:
         stored = Stored(sequence, nanoseconds, message.subject, message.data)
         try:
             is_enough = self._take(stored)
-        except Exception as e:  # the connection would only log it
+        except (Exception, SystemExit) as e:  # the connection would only log it, or end by it
             self._error, is_enough = e, True
         if is_enough or pending == 0 or self._until == sequence:
             self._end()

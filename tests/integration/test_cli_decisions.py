@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,6 +125,25 @@ def test_json_is_the_record_with_its_time_and_every_filter_holds(
     assert blocked.id in of_blocks
     assert passed.id not in of_blocks
     assert listed(bus, "--plugin", "other") == []
+
+
+@pytest.mark.parametrize("words", [(), ("--json",), ("--limit", "0"), ("--follow",)])
+def test_who_reads_only_the_first_line_ends_it_quietly(
+    bus: Bus, blocked: Decision, words: tuple[str, ...]
+) -> None:
+    for _ in range(3):
+        bus.emit("message_received", {"text": "hello"})
+    command = [*HOOKBUS, "decisions", "--url", bus.url, *words]
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            command, stdout=writer, stderr=subprocess.PIPE, timeout=PATIENCE, check=False
+        )
+    finally:
+        os.close(writer)
+
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 def test_what_is_left_out_is_said(bus: Bus, blocked: Decision) -> None:

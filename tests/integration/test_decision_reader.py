@@ -207,7 +207,7 @@ def test_a_decision_is_found_by_the_time_in_its_id_among_many(own_broker: Embedd
     kept = asyncio.run(fill(own_broker.url, COUNT))
 
     async def scenario(reader: NatsStreamReader, transport: NatsTransport) -> None:
-        for decision in kept:
+        for decision in kept[::5]:
             for text in (decision.id, decision.id.upper(), short_id(decision.id)):
                 found = await find(reader, Reference(text), lambda *_: None)
                 [(kind, recorded)] = found.matches
