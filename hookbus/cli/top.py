@@ -18,7 +18,7 @@ from hookbus import presence, subjects
 from hookbus.cli.operating import Json, Url, ask, print_json
 from hookbus.cli.top_figures import Figures, Sample, figures, sample_of
 from hookbus.cli.top_view import render_top
-from hookbus.errors import ControlError, TransportError
+from hookbus.errors import ControlError, PublishDenied, TransportError
 from hookbus.operations import request
 from hookbus.transport import NatsTransport
 
@@ -75,7 +75,11 @@ def _shower(
 
 
 async def _look(transport: NatsTransport, who: str) -> Sample:
-    """Ask everybody at once; while the broker is away there is nobody, and that is said."""
+    """Ask everybody at once; while the broker is away nothing is seen, and that is said.
+
+    Raises:
+        PublishDenied: We may not ask.
+    """
     at = time.monotonic()
     try:
         dispatchers, registries, (listed, problem) = await asyncio.gather(
@@ -83,8 +87,10 @@ async def _look(transport: NatsTransport, who: str) -> Sample:
             presence.ask(transport, "STATS", subjects.REGISTRY_SERVICE, window=WINDOW),
             _list(transport, who),
         )
+    except PublishDenied:
+        raise
     except TransportError as e:
-        return Sample(at, {}, {}, None, str(e))
+        return Sample(at, {}, {}, None, str(e), is_blind=True)
     return sample_of(at, dispatchers, registries, listed, problem)
 
 

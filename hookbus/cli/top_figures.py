@@ -79,6 +79,7 @@ class Sample:
     Attributes:
         at: seconds on a clock that only goes on.
         plugins: None if no registry said which there are; *problem* says why.
+        is_blind: nobody could be asked; *problem* says why.
     """
 
     at: float
@@ -86,6 +87,7 @@ class Sample:
     registries: Mapping[str, RegistryData]
     plugins: Sequence[Plugin] | None
     problem: str | None = None
+    is_blind: bool = False
 
 
 def sample_of(
@@ -256,7 +258,7 @@ def _plugin_rows(
 
 def _problems(now: Sample, rates: Mapping[str, float]) -> Iterator[str]:
     """Say what is wrong, worst first."""
-    if not now.dispatchers:
+    if not now.dispatchers and not now.is_blind:
         yield "no dispatcher answers: nothing is decided; start 'hookbus serve dispatcher'"
     if now.problem is not None:
         yield now.problem

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from hookbus.cli.top_figures import ALARMS, Figures, figures, sample_of
+from hookbus.cli.top_figures import ALARMS, Figures, Sample, figures, sample_of
 from hookbus.cli.top_view import render_top
 from hookbus.models import EventRef
 from hookbus.telemetry import COUNTERS, Counters, CountingObserver, Failures, Latencies
@@ -120,6 +120,12 @@ def test_nobody_there_is_said() -> None:
 
     assert "no dispatcher answers" in seen.problems[0]
     assert "no registry is listening" in seen.problems
+
+
+def test_what_cannot_be_seen_is_not_said_to_be_gone() -> None:
+    blind = Sample(0.0, {}, {}, None, "the connection is down", is_blind=True)
+
+    assert figures(blind, blind).problems == ["the connection is down"]
 
 
 def test_who_answers_in_another_shape_is_not_counted() -> None:
