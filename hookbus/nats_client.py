@@ -151,20 +151,17 @@ class NatsClient(Client):
         self._pending.clear()
         self._pending_data_size = 0
 
-    def abort(self) -> None:
-        """Drop the socket and all that waits to be sent: a broker that hangs never takes it."""
+    def abort(self, *, for_good: bool = False) -> None:
+        """Drop the socket and all that waits to be sent: a broker that hangs never takes it.
+
+        *for_good* where nothing was ever connected: `close` would wait for ever for a socket whose
+        TLS handshake failed, because asyncio put the reader of TLS in the place of its own.
+        """
         self.discard_unsent()
         if isinstance(self._transport, TcpTransport) and self._transport._io_writer is not None:
             self._transport._io_writer.transport.abort()
-
-    def drop(self) -> None:
-        """Abort for good, so that `close` waits for nothing.
-
-        It would wait for ever for a socket whose TLS handshake failed: asyncio's reader of it was
-        replaced by that of TLS.
-        """
-        self.abort()
-        self._transport = None
+        if for_good:
+            self._transport = None
 
     async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
         if not headers:
