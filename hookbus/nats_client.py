@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 import nats.errors
 import nats.js.errors
-from nats.aio.client import DEFAULT_FLUSH_TIMEOUT, Client
+from nats.aio.client import DEFAULT_FLUSH_TIMEOUT, Client, Srv
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport
@@ -54,6 +54,10 @@ class NatsClient(Client):
         if seed_of is not None:
             options["nkeys_seed_str"] = seed_of()
         await self.connect(**options)
+
+    async def _connect_to_server(self, server: Srv) -> None:
+        self.abort()  # of an attempt that was refused: nats-py forgets the socket
+        await super()._connect_to_server(server)
 
     def _connect_command(self) -> bytes:
         if self._seed_of is not None:
