@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 import nats.errors
 import nats.js.errors
-from nats.aio.client import DEFAULT_FLUSH_TIMEOUT, Client
+from nats.aio.client import DEFAULT_FLUSH_TIMEOUT, Client, Srv
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport
@@ -55,6 +55,10 @@ class NatsClient(Client):
         if seed_of is not None:
             options["nkeys_seed_str"] = seed_of()
         await self.connect(**options)
+
+    async def _connect_to_server(self, server: Srv) -> None:
+        self.abort()  # of an attempt that was refused: nats-py forgets the socket
+        await super()._connect_to_server(server)
 
     def _connect_command(self) -> bytes:
         if self._seed_of is not None:
@@ -152,20 +156,17 @@ class NatsClient(Client):
         self._pending.clear()
         self._pending_data_size = 0
 
-    def abort(self) -> None:
-        """Drop the socket and all that waits to be sent: a broker that hangs never takes it."""
+    def abort(self, *, for_good: bool = False) -> None:
+        """Drop the socket and all that waits to be sent: a broker that hangs never takes it.
+
+        *for_good* where nothing was ever connected: `close` would wait for ever for a socket whose
+        TLS handshake failed, because asyncio put the reader of TLS in the place of its own.
+        """
         self.discard_unsent()
         if isinstance(self._transport, TcpTransport) and self._transport._io_writer is not None:
             self._transport._io_writer.transport.abort()
-
-    def drop(self) -> None:
-        """Abort for good, so that `close` waits for nothing.
-
-        It would wait for ever for a socket whose TLS handshake failed: asyncio's reader of it was
-        replaced by that of TLS.
-        """
-        self.abort()
-        self._transport = None
+        if for_good:
+            self._transport = None
 
     async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
         if not headers:

@@ -146,8 +146,7 @@ class NatsTransport:
         self._is_open = False
         self._is_closed = False
         self._last_error: Exception | None = None
-        #: Subjects of subscriptions that the broker's permissions refuse.
-        self._refused: list[str] = []
+        self._refused: list[str] = []  # subscriptions that the broker's permissions refuse
         self._disconnect_callbacks: list[Callable[[], None]] = []
         self._reconnect_callbacks: list[Callable[[], None]] = []
         self._denied_callbacks: list[Callable[[str], None]] = []
@@ -165,12 +164,11 @@ class NatsTransport:
         """Connect, trying again until *connect_timeout* seconds are over.
 
         *url* may name several servers, separated by commas. *options* go to nats-py's `connect`
-        and win over ours; `hookbus.config.connection.nats_options` makes credentials and TLS.
+        and win over ours; credentials and TLS come from `hookbus.config.connection.nats_options`.
 
         Raises:
             ConnectFailed: Not reached in time; what is no URL fails at once.
-            ConnectRefused: Reached, and credentials or certificate are refused, at once.
-            SubscriptionDenied: The permissions do not even allow our own inbox.
+            ConnectRefused, SubscriptionDenied: Credentials, certificate or inbox are refused.
         """
         try:
             check_url(url)
@@ -333,7 +331,7 @@ class NatsTransport:
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await self.flush()
         except (TransportError, TimeoutError):
-            self._client.drop()
+            self._client.abort(for_good=not self._is_open)
         self._is_closed = True
         self._inbox.fail_all(f"the connection to {self._url} was closed")
         with contextlib.suppress(OSError):
