@@ -226,7 +226,7 @@ def test_a_viewer_is_told_that_it_saw_only_some_streams() -> None:
     seen = view(streams={"HOOKBUS_DECISIONS": stream(), "HOOKBUS_DLQ": None})
 
     assert examined(seen) == []
-    assert "1 there of those that may be asked for" in [f.said for f in judge_storage(seen)][0]
+    assert "1 there of those that may be asked for" in next(f.said for f in judge_storage(seen))
 
 
 @pytest.mark.parametrize("line", [b"", b"SSH-2.0-x\r\n", b"HTTP/1.1 400\r\n", b"INFO 5\r\n"])
