@@ -31,7 +31,7 @@ mode = "production"
 type = "message_received"
 phase = "validate"
 """
-LOOKED = 40  # emits after the broker's return, over two seconds: the registry's part takes less
+LOOKED = 25  # emits after the broker's return, over more than a second: the registry takes less
 
 
 def emit(url: str) -> Decision:
