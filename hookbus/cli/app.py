@@ -16,11 +16,20 @@ from hookbus.cli.errors import FOUND, USAGE, exit_code, fail
 from hookbus.cli.streams import drop_output, is_lost_output
 from hookbus.errors import HookbusError
 
-#: In the order of the help. The module hookbus.cli.<command> adds it with its `register(app)`.
-COMMANDS: Final = (
-    *("demo", "up", "emit", "decisions", "plugins", "settings"),
-    *("credentials", "top", "doctor", "conformance", "serve"),
-)
+#: In the order of the help, with the module that adds each by its `register(app)`.
+COMMANDS: Final[Mapping[str, str]] = {
+    "demo": "hookbus.cli.demo.command",
+    "up": "hookbus.cli.up.command",
+    "emit": "hookbus.cli.emit.command",
+    "decisions": "hookbus.cli.decisions.command",
+    "plugins": "hookbus.cli.plugins.command",
+    "settings": "hookbus.cli.settings.command",
+    "credentials": "hookbus.cli.credentials",
+    "top": "hookbus.cli.top.command",
+    "doctor": "hookbus.cli.doctor.command",
+    "conformance": "hookbus.cli.conformance",
+    "serve": "hookbus.cli.serve",
+}
 
 
 def run() -> None:
@@ -51,7 +60,7 @@ def make_app(arguments: Sequence[str]) -> typer.Typer:
     app.callback()(_options)
     called = arguments[0] if arguments else ""
     for command in (called,) if called in COMMANDS else COMMANDS:
-        importlib.import_module(f"hookbus.cli.{command}").register(app)
+        importlib.import_module(COMMANDS[command]).register(app)
     return app
 
 

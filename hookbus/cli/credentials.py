@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hookbus.cli.operating import QUIET, Json, print_json
-from hookbus.cli.security import SUBFOLDER
+from hookbus.cli.up.security import SUBFOLDER
 from hookbus.config.connection import default_data_dir
 from hookbus.identity.folder import CredentialsFolder
 from hookbus.identity.permissions import Kind

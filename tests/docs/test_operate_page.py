@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hookbus.broker import EmbeddedBroker
-from hookbus.cli.settings_file import read_file
+from hookbus.cli.settings.file import read_file
 from tests.docs.page import PAGE, Page, read_page
 from tests.integration.commands import HOOKBUS, eventually, get, hookbus, running
 from tests.integration.test_server_roles import health_url, is_ready, serve

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from hookbus.broker import EmbeddedBroker
-from hookbus.cli.asked import PluginAnswer, Question, View, explain
-from hookbus.cli.plugin_explain import look
+from hookbus.cli.plugins.asked import PluginAnswer, Question, View, explain
+from hookbus.cli.plugins.explain import look
 from hookbus.transport import NatsTransport
 from tests.integration.commands import Bus, hookbus, plugin, up
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hookbus.cli.conversation import load_conversation
+from hookbus.cli.demo.conversation import load_conversation
 
 DEMO = [sys.executable, "-m", "hookbus", "demo"]
 TIMEOUT = 60.0

@@ -2,7 +2,7 @@
 
 from importlib.resources import files
 
-from hookbus.cli.conversation import Line, load_conversation
+from hookbus.cli.demo.conversation import Line, load_conversation
 from hookbus.models import (
     Decision,
     EventRef,
@@ -66,7 +66,7 @@ def test_no_event_comes_twice():
 
 
 def test_a_scanner_for_secrets_finds_nothing_in_the_file():
-    raw = files("hookbus.cli").joinpath("conversation.jsonl").read_text(encoding="utf-8")
+    raw = files("hookbus.cli.demo").joinpath("conversation.jsonl").read_text(encoding="utf-8")
     parsed = "\n".join(str(line.data) for line in load_conversation())
 
     assert [prefix for prefix in SCANNED if prefix in parsed] == list(SCANNED)

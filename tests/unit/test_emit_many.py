@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from hookbus.cli import line_input
-from hookbus.cli.emit_tally import MAX_DISTINCT, EmitTally, render_tally
+from hookbus.cli.emit import line_input
+from hookbus.cli.emit.line_input import LineInput
+from hookbus.cli.emit.tally import MAX_DISTINCT, EmitTally, render_tally
 from hookbus.cli.errors import UsageError
-from hookbus.cli.line_input import LineInput
 from hookbus.cli.moments import parse_since
 from tests.unit.decision_samples import NOON, decision
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hookbus.cli.asked import NO_DATA, Question, UnknownHook, View, explain, path_of
+from hookbus.cli.plugins.asked import NO_DATA, Question, UnknownHook, View, explain, path_of
 from hookbus.cli.role_stats import DispatcherStats
 from hookbus.conditions import references
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from hookbus.cli.app import make_app
 from hookbus.cli.errors import UsageError
 from hookbus.cli.overrides import lines, mode_override, overrides_in_force
-from hookbus.cli.plugin_mode import parse_duration
+from hookbus.cli.plugins.mode import parse_duration
 
 NOW = 1_795_255_200.0  # 2026-11-21T10:00:00Z
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hookbus.cli.plugin_show import calls, failures
+from hookbus.cli.plugins.show import calls, failures
 from hookbus.cli.role_stats import DispatcherStats, read_stats
 from hookbus.telemetry import Latencies
 

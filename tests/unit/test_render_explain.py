@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from hookbus.cli.decision_rows import Rows
-from hookbus.cli.explain_view import render
-from hookbus.cli.generations import Change, Generation, Generations, generations_from
-from hookbus.cli.next_steps import next_steps
-from hookbus.cli.record_words import note_in_words, said
-from hookbus.cli.time_line import bars, drawn, total_ms
+from hookbus.cli.decisions.explain_view import render
+from hookbus.cli.decisions.generations import Change, Generation, Generations, generations_from
+from hookbus.cli.decisions.next_steps import next_steps
+from hookbus.cli.decisions.record_words import note_in_words, said
+from hookbus.cli.decisions.rows import Rows
+from hookbus.cli.decisions.time_line import bars, drawn, total_ms
 from hookbus.decision_log.records import short_id
 from hookbus.models import Decision, EventRef, OtherBlock
 from tests.unit.decision_samples import NOON, decision, record, recorded, seconds, uuid7_at

@@ -5,10 +5,10 @@ import json
 
 from rich.console import Console
 
-from hookbus.cli.conversation import Line, load_conversation
-from hookbus.cli.demo import EVENTS_PER_SECOND, pause_between
-from hookbus.cli.stage import JsonStage, TerminalStage
-from hookbus.cli.tally import Tally, percentile
+from hookbus.cli.demo.command import EVENTS_PER_SECOND, pause_between
+from hookbus.cli.demo.conversation import Line, load_conversation
+from hookbus.cli.demo.stage import JsonStage, TerminalStage
+from hookbus.cli.demo.tally import Tally, percentile
 from hookbus.models import Decision, EventRef, PluginRecord
 
 LINE = Line(

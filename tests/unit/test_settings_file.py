@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from hookbus.cli.app import make_app
 from hookbus.cli.errors import UsageError
-from hookbus.cli.settings_file import read_file, rows_of, to_apply, to_toml
+from hookbus.cli.settings.file import read_file, rows_of, to_apply, to_toml
 from hookbus.config.flatten import Row, flatten
 from hookbus.config.settings import Settings, parse_settings
 from hookbus.errors import SettingsError

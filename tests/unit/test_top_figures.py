@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
-from hookbus.cli.top_figures import ALARMS, Figures, Sample, figures, sample_of
-from hookbus.cli.top_view import render_top
+from hookbus.cli.top.figures import ALARMS, Figures, Sample, figures, sample_of
+from hookbus.cli.top.view import render_top
 from hookbus.models import EventRef
 from hookbus.telemetry import COUNTERS, Counters, CountingObserver, Failures, Latencies
 from tests.unit.decision_samples import decision, record

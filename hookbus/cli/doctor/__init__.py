@@ -9,7 +9,3 @@ plugins     the plugins, their breakers, and what operators overrode
 storage     JetStream, streams, sizes, and the broker's clock
 command     puts them together
 """
-
-from __future__ import annotations
-
-from hookbus.cli.doctor.command import register as register

@@ -16,7 +16,7 @@ from typing import Final
 from hookbus.broker import find_nats_server
 from hookbus.broker_needs import version_problem
 from hookbus.cli.doctor.finding import Finding, ok, problem, unknown
-from hookbus.cli.settings_file import is_for_production, to_be_announced
+from hookbus.cli.settings.file import is_for_production, to_be_announced
 from hookbus.config.connection import connection_from
 from hookbus.config.load import VARIABLE_PREFIX, read_settings
 from hookbus.config.settings import Settings

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from hookbus.broker_needs import MAKE_ROOM, jetstream_problem, payload_problem, storage_problem
-from hookbus.cli.asked import value_of
 from hookbus.cli.doctor.finding import Finding, ok, problem, unknown
 from hookbus.cli.doctor.view import BusView
+from hookbus.cli.plugins.asked import value_of
 
 MAX_CLOCK_SKEW: Final = 5.0  # seconds
 NEARLY_FULL: Final = 0.9  # of what JetStream may store

@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from hookbus.cli.changes import QUIET
-from hookbus.cli.conversation import Line
+from hookbus.cli.demo.conversation import Line
+from hookbus.cli.demo.tally import Miss, PluginTally, Tally
 from hookbus.cli.printable import shorten
 from hookbus.cli.render import BADGES, INDENT, render_decision
-from hookbus.cli.tally import Miss, PluginTally, Tally
 from hookbus.models import Decision
 
 MISSES_SHOWN: Final = 5

@@ -10,12 +10,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from hookbus.cli.decision_rows import Rows
-from hookbus.cli.generations import Change, Generation, Generations
+from hookbus.cli.decisions.generations import Change, Generation, Generations
+from hookbus.cli.decisions.record_words import note_in_words, resolution_in_words, said
+from hookbus.cli.decisions.rows import Rows
+from hookbus.cli.decisions.time_line import Bar, bars, drawn, total_ms
 from hookbus.cli.printable import clean, compact, shorten
-from hookbus.cli.record_words import note_in_words, resolution_in_words, said
 from hookbus.cli.render import BADGES
-from hookbus.cli.time_line import Bar, bars, drawn, total_ms
 from hookbus.decision_log.reader import stamp
 from hookbus.decision_log.records import Recorded
 from hookbus.models import Decision, PluginRecord

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from hookbus.cli.generations import Generation, Generations
+from hookbus.cli.decisions.generations import Generation, Generations
 from hookbus.cli.printable import clean
 from hookbus.models import Decision
 

@@ -16,10 +16,10 @@ from typing import Any, Final, Self
 
 from hookbus.broker import EmbeddedBroker
 from hookbus.cli.errors import NotReady, UsageError
-from hookbus.cli.plugin_files import bundled_plugins as bundled_plugins
-from hookbus.cli.plugin_files import process_name
-from hookbus.cli.process import FIRST_DELAY, LONGEST_DELAY, Process
-from hookbus.cli.security import OPERATOR, ROLES, Security, connection_of, environment_of
+from hookbus.cli.up.plugin_files import bundled_plugins as bundled_plugins
+from hookbus.cli.up.plugin_files import process_name
+from hookbus.cli.up.process import FIRST_DELAY, LONGEST_DELAY, Process
+from hookbus.cli.up.security import OPERATOR, ROLES, Security, connection_of, environment_of
 from hookbus.config.connection import nats_options
 from hookbus.config.load import load_settings
 from hookbus.control import request

@@ -14,11 +14,11 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from hookbus.cli.conversation import Line, load_conversation
+from hookbus.cli.demo.conversation import Line, load_conversation
+from hookbus.cli.demo.stage import JsonStage, Stage, TerminalStage
+from hookbus.cli.demo.tally import Tally
 from hookbus.cli.errors import DONE, FOUND, UNDECIDED, UsageError, fail
-from hookbus.cli.localbus import BusPlan, LocalBus, bundled_plugins
-from hookbus.cli.stage import JsonStage, Stage, TerminalStage
-from hookbus.cli.tally import Tally
+from hookbus.cli.up.localbus import BusPlan, LocalBus, bundled_plugins
 from hookbus.emitter import Emitter
 from hookbus.errors import HookbusError
 from hookbus.loop import run

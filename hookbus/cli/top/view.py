@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hookbus.cli.printable import clean, shorten
-from hookbus.cli.top_figures import DispatcherRow, Figures, PluginRow, RegistryData
+from hookbus.cli.top.figures import DispatcherRow, Figures, PluginRow, RegistryData
 
 QUIET: Final = "dim"
 MAX_NAME: Final = 32  # characters

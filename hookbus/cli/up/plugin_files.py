@@ -8,7 +8,7 @@ from typing import Final
 from hookbus.cli.errors import UsageError
 
 SCRIPT: Final = "plugin.py"
-_PACKAGE: Final = Path(__file__).resolve().parent.parent
+_PACKAGE: Final = Path(__file__).resolve().parents[2]
 
 
 def bundled_plugins() -> list[Path]:

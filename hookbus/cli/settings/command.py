@@ -15,7 +15,7 @@ from hookbus.cli.errors import FOUND
 from hookbus.cli.operating import QUIET, Json, Url, ask, print_json, wait_served
 from hookbus.cli.overrides import lines, overrides_in_force
 from hookbus.cli.printable import clean, compact, shorten
-from hookbus.cli.settings_file import (
+from hookbus.cli.settings.file import (
     is_for_production,
     read_file,
     rows_of,
@@ -23,7 +23,7 @@ from hookbus.cli.settings_file import (
     to_be_announced,
     to_toml,
 )
-from hookbus.cli.settings_history import history
+from hookbus.cli.settings.history import history
 from hookbus.config.settings import DEFAULT_ORIGIN
 from hookbus.control import request
 from hookbus.policy import Overrides

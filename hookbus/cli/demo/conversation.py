@@ -40,5 +40,5 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 def load_conversation() -> list[Line]:
     """Read the conversation that lies in the wheel beside this module."""
-    text = files("hookbus.cli").joinpath(_FILE).read_text(encoding="utf-8")
+    text = files("hookbus.cli.demo").joinpath(_FILE).read_text(encoding="utf-8")
     return msgspec.json.Decoder(Line).decode_lines(text)

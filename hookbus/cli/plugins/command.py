@@ -13,9 +13,9 @@ from rich.text import Text
 from hookbus.cli.errors import FOUND, fail
 from hookbus.cli.operating import QUIET, Json, Name, Url, ask, print_json, wait_served
 from hookbus.cli.overrides import lines, mode_override, overrides_in_force
-from hookbus.cli.plugin_explain import explain_plugin
-from hookbus.cli.plugin_mode import For, mode, parse_duration
-from hookbus.cli.plugin_show import show
+from hookbus.cli.plugins.explain import explain_plugin
+from hookbus.cli.plugins.mode import For, mode, parse_duration
+from hookbus.cli.plugins.show import show
 from hookbus.cli.printable import clean
 from hookbus.control import request
 from hookbus.policy import Overrides

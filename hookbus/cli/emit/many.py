@@ -15,8 +15,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from hookbus import subjects
-from hookbus.cli.emit_tally import EmitTally, render_tally
-from hookbus.cli.line_input import MAX_LINE, LineInput
+from hookbus.cli.emit.line_input import MAX_LINE, LineInput
+from hookbus.cli.emit.tally import EmitTally, render_tally
 from hookbus.cli.operating import ask, print_json
 from hookbus.cli.printable import clean, shorten
 from hookbus.cli.streams import say_error

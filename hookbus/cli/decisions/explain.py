@@ -13,11 +13,11 @@ import typer
 from rich.console import Console
 
 from hookbus import subjects
+from hookbus.cli.decisions.explain_view import render
+from hookbus.cli.decisions.generations import Generations, generations_from
+from hookbus.cli.decisions.next_steps import next_steps
 from hookbus.cli.errors import FOUND, UsageError, fail
-from hookbus.cli.explain_view import render
-from hookbus.cli.generations import Generations, generations_from
 from hookbus.cli.moments import parse_since
-from hookbus.cli.next_steps import next_steps
 from hookbus.cli.operating import Json, Url, ask, print_json
 from hookbus.cli.printable import clean
 from hookbus.decision_log.reader import NatsStreamReader, stamp

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hookbus.cli.conversation import Line
+from hookbus.cli.demo.conversation import Line
 from hookbus.models import Decision, PluginRecord
 
 

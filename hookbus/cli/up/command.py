@@ -13,10 +13,10 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from hookbus.cli.localbus import BusPlan, LocalBus
-from hookbus.cli.plugin_files import bundled_plugins, find_plugins
-from hookbus.cli.security import OPERATOR
 from hookbus.cli.streams import say_error
+from hookbus.cli.up.localbus import BusPlan, LocalBus
+from hookbus.cli.up.plugin_files import bundled_plugins, find_plugins
+from hookbus.cli.up.security import OPERATOR
 from hookbus.config.connection import default_data_dir
 from hookbus.loop import run
 

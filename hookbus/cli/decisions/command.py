@@ -11,9 +11,9 @@ import typer
 from rich.console import Console
 
 from hookbus import subjects
-from hookbus.cli.decision_rows import Rows
+from hookbus.cli.decisions.explain import explain
+from hookbus.cli.decisions.rows import Rows
 from hookbus.cli.errors import UsageError
-from hookbus.cli.explain import explain
 from hookbus.cli.moments import parse_since
 from hookbus.cli.operating import Url, ask, print_json
 from hookbus.cli.streams import say_error

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from hookbus.attributes import check_timeout
 from hookbus.cli.broker_url import broker_url
-from hookbus.cli.emit_many import Sending, emit_many
+from hookbus.cli.emit.many import Sending, emit_many
 from hookbus.cli.errors import BLOCKED_BY_VERDICT, BLOCKED_OTHERWISE, DONE, UsageError
 from hookbus.cli.operating import print_json
 from hookbus.cli.payload import read_payload

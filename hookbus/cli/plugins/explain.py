@@ -9,7 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hookbus.cli.asked import (
+from hookbus.cli.errors import FOUND, UsageError
+from hookbus.cli.operating import QUIET, Json, Name, Url, ask, print_json
+from hookbus.cli.payload import read_payload
+from hookbus.cli.plugins.asked import (
     NO_DATA,
     HookAnswer,
     PluginAnswer,
@@ -18,9 +21,6 @@ from hookbus.cli.asked import (
     View,
     explain,
 )
-from hookbus.cli.errors import FOUND, UsageError
-from hookbus.cli.operating import QUIET, Json, Name, Url, ask, print_json
-from hookbus.cli.payload import read_payload
 from hookbus.cli.printable import clean, compact, shorten
 from hookbus.cli.role_stats import ask_dispatchers
 from hookbus.operations import request

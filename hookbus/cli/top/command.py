@@ -16,8 +16,8 @@ from rich.live import Live
 
 from hookbus import presence, subjects
 from hookbus.cli.operating import Json, Url, ask, print_json
-from hookbus.cli.top_figures import Figures, Sample, figures, sample_of
-from hookbus.cli.top_view import render_top
+from hookbus.cli.top.figures import Figures, Sample, figures, sample_of
+from hookbus.cli.top.view import render_top
 from hookbus.errors import ControlError, PublishDenied, TransportError
 from hookbus.operations import request
 from hookbus.transport import NatsTransport
