@@ -103,7 +103,7 @@ class CredentialsFolder:
                 found = self._find(name)
                 if found is not None and found.kind != kind:
                     raise CredentialsError(
-                        f"{name!r} in {str(self.path)!r} is a {found.kind}, expected a {kind}:"
+                        f"{name!r} in {str(self.path)!r} is of kind {found.kind}, expected {kind}:"
                         f" run 'hookbus credentials revoke {name} --folder {self.path}'"
                     )
                 if found is None or not self._fits(found):
