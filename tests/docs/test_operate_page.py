@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from hookbus.broker import EmbeddedBroker
+from hookbus.broker import EmbeddedBroker, find_nats_server
 from hookbus.cli.settings.file import read_file
+from hookbus.processes import spawn
 from tests.docs.page import PAGE, Page, read_page
 from tests.integration.commands import HOOKBUS, eventually, get, hookbus, running
 from tests.integration.test_server_roles import health_url, is_ready, serve
+from tests.integration.worlds import free_port
 
 pytestmark = pytest.mark.usefixtures("nats_server_program")
 
@@ -117,5 +119,35 @@ def test_the_settings_of_the_page_can_be_used(operate: Page, tmp_path: Path) -> 
 
 
 def test_every_code_block_of_the_page_is_tested(operate: Page) -> None:
-    assert operate.blocks.keys() == {"night", "roles", "apply", "settings"}
+    tested = {"night", "roles", "apply", "settings", "identity", "server"}
+    assert operate.blocks.keys() == tested
     assert operate.text.count("```") == 2 * len(operate.blocks)
+
+
+def test_credentials_and_the_servers_configuration_are_as_the_page_shows(
+    operate: Page, tmp_path: Path
+) -> None:
+    """A server of one's own, the roles with their files, and a viewer who may only look."""
+    for line in operate.blocks["identity"].splitlines():
+        done = run("", line.replace("--folder creds", f"--folder {tmp_path / 'creds'}"))
+        assert done.returncode == 0, done.stderr
+    port = free_port()
+    config = tmp_path / "nats.conf"
+    config.write_text(f'listen: "127.0.0.1:{port}"\n{operate.blocks["server"]}')
+    broker = spawn([find_nats_server(), "-c", config], cwd=tmp_path)
+    environ = {"HOOKBUS_NATS_URL": f"nats://127.0.0.1:{port}"}
+    creds = {name: str(tmp_path / "creds" / f"{name}.json") for name in ("registry-1", "support")}
+    try:
+        with running(
+            serve("registry"), tmp_path, HOOKBUS_CREDS=creds["registry-1"], **environ
+        ) as registry:
+            eventually(lambda: is_ready(registry))
+            as_support = {"url": environ["HOOKBUS_NATS_URL"], "creds": creds["support"]}
+            looked = hookbus("settings", "history", **as_support)
+            changed = hookbus("plugins", "remove", "geo-policy", **as_support)
+    finally:
+        broker.terminate(1.0)
+
+    assert (looked.returncode, looked.stdout[:13]) == (0, "no generation")
+    assert changed.returncode != 0
+    assert "permissions" in changed.stderr

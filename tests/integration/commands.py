@@ -152,11 +152,13 @@ def plugin(bus: Bus, folder: Path, name: str, source: str) -> Iterator[Process]:
         yield process
 
 
-def hookbus(*words: str, url: str = "", stdin: str = "") -> subprocess.CompletedProcess[str]:
+def hookbus(
+    *words: str, url: str = "", stdin: str = "", creds: str = ""
+) -> subprocess.CompletedProcess[str]:
     """Run a `hookbus` command to its end."""
     return subprocess.run(
         [*HOOKBUS, *words],
-        env=clean_environment(HOOKBUS_NATS_URL=url, COLUMNS="80"),
+        env=clean_environment(HOOKBUS_NATS_URL=url, HOOKBUS_CREDS=creds, COLUMNS="80"),
         input=stdin,
         capture_output=True,
         text=True,
