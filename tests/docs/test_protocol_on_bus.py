@@ -17,7 +17,7 @@ from tests.docs.page import Page, settled
 #: Labels whose blocks are no answer of the bus: they are sent by the conversation, or run.
 SENT = {"event", "binary", "announcement", "goodbye", "verdicts", "ping"}
 SENT |= {"first-emit"}
-PURE = {"data"}
+PURE = {"data", "credentials"}
 PROGRAMS = {"emitter", "plugin", "plugin-node"}
 HEARD = ["decision", "refusal", "notified", "announcement-answers", "call", "config", "observed"]
 HEARD += ["ctl", "stats-data"]
