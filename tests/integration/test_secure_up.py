@@ -158,7 +158,8 @@ def test_without_credentials_a_command_says_what_to_check(bus: SecureBus) -> Non
     done = hookbus("plugins", url=bus.url)
 
     assert done.returncode == 5
-    assert "refused the credentials" in done.stderr
+    assert "wants credentials" in done.stderr
+    assert "set HOOKBUS_CREDS" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
