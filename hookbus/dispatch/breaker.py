@@ -96,8 +96,8 @@ class Breaker:
             self._probing = False
 
     def rest(self, now: float) -> float:
-        """Seconds until an open one lets a call try again; 0 for any other."""
-        return max(0.0, self._until - now) if self.state == "open" else 0.0
+        """Seconds until it lets a call try again, if it is open."""
+        return max(0.0, self._until - now)
 
     def _open(self, now: float) -> None:
         longest = self._limits.max_open_ms / 1000
