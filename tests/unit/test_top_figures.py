@@ -33,7 +33,7 @@ class FakeDispatcher:
 
     def answer(self) -> dict[str, Any]:
         data = {"counters": self.counters.as_dict(), "latencies": self._latencies.as_dict()}
-        return {"id": self.name, "endpoints": [{"data": {**self._said, **data}}]}
+        return {"id": self.name, "endpoints": [{"data": {"generation": 12, **self._said, **data}}]}
 
 
 def between(
@@ -93,7 +93,10 @@ def test_what_is_wrong_is_said() -> None:
             {"plugin": "new", "state": "pending", "replicas": [{}]},
         ]
     }
-    registry = {"id": "r", "endpoints": [{"data": {"settings_problem": "line 3", "waiting": True}}]}
+    registry = {
+        "id": "r",
+        "endpoints": [{"data": {"generation": 12, "settings_problem": "line 3", "waiting": True}}],
+    }
 
     def then() -> None:
         behind.decide(1.0, records=(record("guard", resolution="failed_open", failure="timeout"),))

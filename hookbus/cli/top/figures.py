@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 
 import msgspec
 
+from hookbus.cli.role_stats import DispatcherStats, Histogram, RegistryStats, read_stats
 from hookbus.latency import merged, percentile, since
 
 OUTCOMES: Final = ("continued", "intercepted", "blocked", "refused")
@@ -26,42 +27,7 @@ ALARMS: Final = {
     "undelivered": "replies do not reach their emitters",
 }
 
-Answers = Sequence[Mapping[str, Any]]
-
-
-class HistogramData(TypedDict):
-    """As :class:`hookbus.telemetry.Histogram` answers it."""
-
-    count: int
-    sum_ms: float
-    counts: list[int]
-
-
-class LatencyData(msgspec.Struct, frozen=True):
-    """As :class:`hookbus.telemetry.Latencies` answers it."""
-
-    bounds_ms: tuple[float, ...] = ()
-    decisions: HistogramData | None = None
-    plugins: dict[str, HistogramData] = {}
-
-
-class DispatcherData(msgspec.Struct, frozen=True):
-    """What a dispatcher says of itself in ``$SRV.STATS``."""
-
-    generation: int = 0
-    in_flight: int = 0
-    breakers: dict[str, str] = {}
-    counters: dict[str, int] = {}
-    latencies: LatencyData = LatencyData()
-
-
-class RegistryData(msgspec.Struct, frozen=True):
-    """What a registry says of itself."""
-
-    generation: int | None = None
-    owner: str | None = None
-    settings_problem: str | None = None
-    waiting: bool = False
+Answers = Sequence[dict[str, Any]]
 
 
 class Plugin(msgspec.Struct, frozen=True):
@@ -83,8 +49,8 @@ class Sample:
     """
 
     at: float
-    dispatchers: Mapping[str, DispatcherData]
-    registries: Mapping[str, RegistryData]
+    dispatchers: Mapping[str, DispatcherStats]
+    registries: Mapping[str, RegistryStats]
     plugins: Sequence[Plugin] | None
     problem: str | None = None
     is_blind: bool = False
@@ -100,21 +66,11 @@ def sample_of(
     """Read the answers; anybody may answer in a service's name, and in any shape."""
     return Sample(
         at,
-        dict(_read(dispatchers, DispatcherData)),
-        dict(_read(registries, RegistryData)),
+        {stats.instance: stats for stats in read_stats(dispatchers, DispatcherStats)},
+        {stats.instance: stats for stats in read_stats(registries, RegistryStats)},
         None if listed is None else _plugins(listed),
         problem,
     )
-
-
-def _read(answers: Answers, data: type[Any]) -> Iterator[tuple[str, Any]]:
-    for answer in answers:
-        match answer:
-            case {"id": str(instance), "endpoints": [{"data": dict(said)}, *_]}:
-                try:
-                    yield instance, msgspec.convert(said, data)
-                except msgspec.ValidationError:
-                    continue
 
 
 def _plugins(listed: Mapping[str, Any]) -> Sequence[Plugin] | None:
@@ -160,7 +116,7 @@ class Figures(msgspec.Struct, frozen=True):
     others: dict[str, float]
     in_flight: int
     dispatchers: list[DispatcherRow]
-    registries: list[RegistryData]
+    registries: list[RegistryStats]
     plugins: list[PluginRow]
     problems: list[str]
 
@@ -188,7 +144,7 @@ def figures(before: Sample, now: Sample) -> Figures:
     )
 
 
-def _growth(pairs: Iterable[tuple[DispatcherData, DispatcherData]]) -> Counter[str]:
+def _growth(pairs: Iterable[tuple[DispatcherStats, DispatcherStats]]) -> Counter[str]:
     grown: Counter[str] = Counter()
     for old, new in pairs:
         for name, count in new.counters.items():
@@ -196,28 +152,28 @@ def _growth(pairs: Iterable[tuple[DispatcherData, DispatcherData]]) -> Counter[s
     return grown
 
 
-def _bounds(now: Sample) -> tuple[float, ...]:
+def _bounds(now: Sample) -> Sequence[float]:
     """The bounds of the buckets that the first dispatcher uses; all of one version are alike."""
     return next((d.latencies.bounds_ms for d in now.dispatchers.values()), ())
 
 
-def _decisions(old: DispatcherData, new: DispatcherData) -> HistogramData | None:
+def _decisions(old: DispatcherStats, new: DispatcherStats) -> Histogram | None:
     return _grown(old.latencies.decisions, new.latencies.decisions)
 
 
-def _calls(plugin: str, old: DispatcherData, new: DispatcherData) -> HistogramData | None:
+def _calls(plugin: str, old: DispatcherStats, new: DispatcherStats) -> Histogram | None:
     return _grown(old.latencies.plugins.get(plugin), new.latencies.plugins.get(plugin))
 
 
-def _grown(old: HistogramData | None, new: HistogramData | None) -> HistogramData | None:
+def _grown(old: Histogram | None, new: Histogram | None) -> Histogram | None:
     if new is None:
         return None
     grown = since(new, old)
-    return HistogramData(count=grown["count"], sum_ms=grown["sum_ms"], counts=grown["counts"])
+    return Histogram(count=grown["count"], sum_ms=grown["sum_ms"], counts=grown["counts"])
 
 
 def _times(
-    histograms: Iterable[HistogramData | None], bounds: Sequence[float], seconds: float
+    histograms: Iterable[Histogram | None], bounds: Sequence[float], seconds: float
 ) -> Times:
     # another version's buckets cannot be added up with these
     fitting = [h for h in histograms if h and len(h["counts"]) == len(bounds) + 1]
@@ -228,14 +184,14 @@ def _times(
 
 
 def _dispatcher_row(
-    instance: str, old: DispatcherData | None, new: DispatcherData, seconds: float
+    instance: str, old: DispatcherStats | None, new: DispatcherStats, seconds: float
 ) -> DispatcherRow:
     per_second = None if old is None else _growth([(old, new)])["decisions"] / seconds
     return DispatcherRow(instance, new.generation, new.in_flight, per_second, new.breakers)
 
 
 def _plugin_rows(
-    pairs: Sequence[tuple[DispatcherData, DispatcherData]], now: Sample, seconds: float
+    pairs: Sequence[tuple[DispatcherStats, DispatcherStats]], now: Sample, seconds: float
 ) -> list[PluginRow]:
     known = {p.plugin: p for p in now.plugins or ()}
     asked = {name for _, new in pairs for name in new.latencies.plugins}

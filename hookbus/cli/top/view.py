@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from hookbus.cli.printable import clean, shorten
-from hookbus.cli.top.figures import DispatcherRow, Figures, PluginRow, RegistryData
+from hookbus.cli.role_stats import RegistryStats
+from hookbus.cli.top.figures import DispatcherRow, Figures, PluginRow
 
 QUIET: Final = "dim"
 MAX_NAME: Final = 32  # characters
@@ -50,7 +51,7 @@ def _summary(figures: Figures) -> RenderableType:
     return grid
 
 
-def _registries(registries: list[RegistryData]) -> Text:
+def _registries(registries: list[RegistryStats]) -> Text:
     if not registries:
         return Text("none answers", "bold red")
     generations = sorted({str(r.generation) for r in registries if r.generation is not None})
