@@ -69,7 +69,11 @@ def test_what_is_wrong_is_named_and_the_secret_is_not(
     assert SEED[:19] not in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["", "no JSON", "[]", SEED, "\ud800", "[" * 10_000])
+@pytest.mark.parametrize(
+    "text",
+    ["", "no JSON", "[]", SEED, "\ud800", "[" * 10_000],
+    ids=["empty", "words", "list", "only a seed", "half a surrogate pair", "deep"],
+)
 def test_another_file_is_refused_without_showing_it(tmp_path: Path, text: str) -> None:
     file = tmp_path / "chat.json"
     file.write_bytes(text.encode(errors="surrogatepass"))
