@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -13,13 +15,17 @@ from hookbus import subjects
 from hookbus.applied import Applied
 from hookbus.config.settings import Settings
 from hookbus.errors import InvalidManifest
-from hookbus.keyvalue import KeyValue
+from hookbus.keyvalue import Entry, KeyValue
 from hookbus.manifest.announcement import Announcement, from_document
 from hookbus.policy import Overrides
 from hookbus.replicas import Kept
 
 #: What holds before any settings are applied: nobody is named, so nobody is bound.
 NOTHING_APPLIED: Final = Settings(mode="production")
+
+_UNREADABLE: Final = (InvalidManifest, msgspec.DecodeError, UnicodeError)
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +85,6 @@ class StateStore:
     def __init__(self, bucket: KeyValue) -> None:
         self._bucket = bucket
         self._known: dict[str, _Read] = {}
-        self._overrides = Overrides()  # the last ones that were readable
 
     async def load(self, applied: Applied | None, settings: Settings) -> State:
         """Read everything. What another version wrote and this one cannot read is left out."""
@@ -87,44 +92,39 @@ class StateStore:
         keys = [*names, subjects.OVERRIDES_KEY]
         found = await asyncio.gather(*map(self._bucket.get, keys))
         entries = {key: entry for key, entry in zip(keys, found, strict=True) if entry is not None}
-        said = entries.get(subjects.OVERRIDES_KEY)
-        self._overrides = self._read_overrides(said.value) if said else Overrides()
+        said = entries.pop(subjects.OVERRIDES_KEY, None)
+        overrides = await self._read(subjects.OVERRIDES_KEY, said, _overrides) if said else None
+        plugins = [await self._read_plugin(key, entry) for key, entry in entries.items()]
+        self._known = {one.announcement.plugin: one for one in plugins if one is not None}
         revisions = {key: entry.revision for key, entry in entries.items()}
-        entries.pop(subjects.OVERRIDES_KEY, None)
-        plugins = {key.removeprefix("plugin."): entry.value for key, entry in entries.items()}
-        self._known = {
-            plugin: one
-            for plugin, value in plugins.items()
-            if (one := self._read(plugin, value)) is not None
-        }
+        if said is not None:
+            revisions[subjects.OVERRIDES_KEY] = said.revision
         kept = {plugin: one.kept for plugin, one in self._known.items()}
         announced = {plugin: one.announcement for plugin, one in self._known.items()}
-        return State(kept, announced, self._overrides, settings, applied, revisions)
+        return State(kept, announced, overrides or Overrides(), settings, applied, revisions)
 
-    def _read_overrides(self, value: bytes) -> Overrides:
-        """Read what operators said; in place of what no registry wrote, what they said before.
+    async def _read_plugin(self, key: str, entry: Entry) -> _Read | None:
+        """Read one plugin's entry, unless it is the same as the last time."""
+        plugin = key.removeprefix("plugin.")
+        known = self._known.get(plugin)
+        if known is not None and known.value == entry.value:
+            return known
+        return await self._read(key, entry, lambda value: _announced(plugin, value))
+
+    async def _read(self, key: str, entry: Entry, read: Callable[[bytes], T]) -> T | None:
+        """Read an entry; in place of what no registry wrote, the newest that one did.
 
         NATS does not check reply subjects: whoever asks JetStream, or acknowledges, can have the
         broker write its answer over any key.
         """
         try:
-            msgspec.json.decode(value, type=_Written)
-            return msgspec.json.decode(value, type=Overrides)
-        except (msgspec.DecodeError, UnicodeError) as e:
-            log.error("overrides_unreadable: %s; the last ones that were readable hold", e)
-            return self._overrides
-
-    def _read(self, plugin: str, value: bytes) -> _Read | None:
-        """Read one plugin's entry, unless it is the same as the last time."""
-        known = self._known.get(plugin)
-        if known is not None and known.value == value:
-            return known
-        try:
-            kept = msgspec.json.decode(value, type=Kept)
-            return _Read(value, kept, from_document(kept.announcement, plugin))
-        except (InvalidManifest, msgspec.DecodeError) as e:
-            log.error("kept_announcement_unreadable plugin=%s: %s", plugin, e)
-            return known  # no registry wrote it: see overrides
+            return read(entry.value)
+        except _UNREADABLE as e:
+            log.error("state_unreadable key=%s: %s; the one before holds", key, e)
+        for older in reversed(await self._bucket.history(key)):
+            with contextlib.suppress(*_UNREADABLE):
+                return read(older.value)
+        return None
 
     async def keep(self, plugin: str, kept: Kept, state: State) -> None:
         """Keep what a plugin's replicas announced, in place of what *state* has.
@@ -145,3 +145,13 @@ class StateStore:
         value = msgspec.json.encode(overrides)
         key = subjects.OVERRIDES_KEY
         await self._bucket.update(key, value, state.revisions.get(key, 0))
+
+
+def _overrides(value: bytes) -> Overrides:
+    msgspec.json.decode(value, type=_Written)
+    return msgspec.json.decode(value, type=Overrides)
+
+
+def _announced(plugin: str, value: bytes) -> _Read:
+    kept = msgspec.json.decode(value, type=Kept)
+    return _Read(value, kept, from_document(kept.announcement, plugin))

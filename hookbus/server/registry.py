@@ -33,7 +33,7 @@ from hookbus.transport import NatsTransport
 RETRY: Final = 0.25  # seconds between attempts to write the configuration
 LOOK: Final = 0.5  # seconds between two looks at the settings file
 PRESENCE_WINDOW: Final = 0.2  # seconds to hear of other registries
-KEPT_GENERATIONS: Final = 64
+KEPT_GENERATIONS: Final = 64  # and as many versions of what they are made of
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +62,8 @@ class RegistryServer:
         return of_registry(self._serving.stats()) if self._serving is not None else ()
 
     async def start(self, transport: NatsTransport) -> None:
-        config = await _open_config(transport)
-        state = await NatsKeyValue.open(transport, subjects.STATE_BUCKET)
+        config = await _open(transport, subjects.CONFIG_BUCKET)
+        state = await _open(transport, subjects.STATE_BUCKET)
         registry = Registry(transport, config, state, self._source)
         rpc = Rpc(self._connection, self.name, transport)
         self._serving = _Serving(transport, registry, rpc, self._watch)
@@ -80,8 +80,8 @@ def host(connection: Connection, source: Source, watch: FileWatch | None) -> Hos
     return Host(RegistryServer(source, watch, connection), connection)
 
 
-async def _open_config(transport: NatsTransport) -> NatsKeyValue:
-    return await NatsKeyValue.open(transport, subjects.CONFIG_BUCKET, history=KEPT_GENERATIONS)
+async def _open(transport: NatsTransport, bucket: str) -> NatsKeyValue:
+    return await NatsKeyValue.open(transport, bucket, history=KEPT_GENERATIONS)
 
 
 class _Serving:
@@ -191,8 +191,8 @@ class _Serving:
             await self._again.wait()
             self._again.clear()
             try:
-                await _open_config(self._transport)
-                await NatsKeyValue.open(self._transport, subjects.STATE_BUCKET)
+                await _open(self._transport, subjects.CONFIG_BUCKET)
+                await _open(self._transport, subjects.STATE_BUCKET)
                 self._ensured = None
                 await self._written(await self._registry.settings.refresh())
                 told = ""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hookbus import subjects
 from tests.flow.bus import Bus
 from tests.flow.scripted import CONTINUE, SILENCE, Reply, Scripted, says, sends
 
@@ -283,3 +284,20 @@ async def test_after_a_lost_connection_the_dispatcher_decides_again(bus: Bus) ->
     decision = await bus.emit()
 
     assert decision.reason == "a: no"
+
+
+async def test_only_the_registry_can_say_that_a_plugin_announced_itself(bus: Bus) -> None:
+    """Whoever has an inbox may make a role answer there; a breaker must not close for that."""
+    plugin = Scripted("a", says("error"))
+    await bus.start(plugin, breaker={"failures": 1, "open_ms": 30_000})
+    await bus.emit()
+
+    await bus.transport.publish(subjects.announced("a"), b"")
+    await bus.transport.publish(subjects.announced("a"), b'{"v":1}')
+    await bus.transport.flush()
+    still = await bus.emit()
+    await bus.transport.publish(subjects.announced("a"), subjects.ANNOUNCED)
+    await bus.transport.flush()
+    tried = await bus.emit()
+
+    assert (still.code, tried.code) == ("breaker_open", "service_error")

@@ -382,3 +382,24 @@ async def test_in_development_what_was_applied_stays_until_the_file_says_somethi
 
     assert same.state.settings.timeout_ms == 800
     assert other.state.settings.timeout_ms == 700
+
+
+@pytest.mark.parametrize("garbage", [b"", b'{"type":"io.nats.jetstream.api.v1.response"}'])
+async def test_what_the_broker_was_made_to_write_over_the_state_is_not_believed(
+    bus: Bus, garbage: bytes
+) -> None:
+    """Whoever may ask JetStream names where it answers; a restarted registry knows no better."""
+    await bus.start(Scripted("a"), Scripted("b"))
+    await bus.control("mode", plugin="a", mode="shadow")
+    await bus.control("mode", plugin="b", mode="warn")
+    state = await bus.engine.bucket(bus.transport, subjects.STATE_BUCKET)
+    await state.put(subjects.OVERRIDES_KEY, garbage)
+    await state.put(subjects.announcement_key("a"), garbage)
+    restarted = await another(bus)
+
+    made = await restarted.settings.begin()
+    again = await restarted.set_mode("b", None, "off", None, "ops")
+
+    modes = {binding.plugin: binding.mode for binding in made.bound.document.bindings}
+    assert modes == {"a": "shadow", "b": "warn"}
+    assert set(again.state.overrides.modes) == {"a", "b"}
