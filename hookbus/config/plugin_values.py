@@ -39,7 +39,10 @@ def resolve_values(
                 return [resolve(inner, f"{at}[{i}]") for i, inner in enumerate(value)]
         return value
 
-    return resolve(dict(config), "config"), tuple(problems)
+    try:
+        return resolve(dict(config), "config"), tuple(problems)
+    except RecursionError:  # JSON may be deeper than Python goes
+        return {}, (Problem("config", "is nested too deeply"),)
 
 
 def _resolved(text: str, at: str, environ: Mapping[str, str], problems: list[Problem]) -> str:

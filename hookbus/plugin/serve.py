@@ -218,7 +218,7 @@ class PluginServer:
         values, problems = resolve_values(config)
         self._handling.unusable = "; ".join(map(str, problems))
         if problems:
-            log.error("plugin=%s: %s", self._plugin.name, self._handling.unusable)
+            log.warning("config_unusable plugin=%s: %s", self._plugin.name, self._handling.unusable)
             return
         self._plugin.configure(values)
 

@@ -168,7 +168,7 @@ def test_bad_settings_are_refused_with_file_and_field(tmp_path: Path) -> None:
     )
 
     assert refused.returncode == 2
-    assert refused.stderr.startswith(f"hookbus: {settings}: timeout_ms: expected ")
+    assert refused.stderr.startswith(f"hookbus: {settings}:1: timeout_ms: expected ")
 
 
 def test_a_data_directory_that_is_a_file_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +44,14 @@ def test_what_cannot_be_had_is_a_problem_with_its_place(tmp_path: Path) -> None:
         Problem("config.c", f"{str(large)!r} {where}: expected at most {MAX_FILE_BYTES} bytes"),
         Problem("config.d", f"{str(binary)!r} {where}: expected UTF-8"),
     )
+
+
+def test_values_that_are_nested_deeper_than_python_goes_are_a_problem() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(20_000):
+        deep = {"a": deep}
+
+    assert resolve_values(deep, {}) == ({}, (Problem("config", "is nested too deeply"),))
 
 
 def test_an_empty_variable_is_a_value() -> None:
