@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from hookbus.cli.operating import QUIET, Json, Url, ask, print_json
@@ -15,6 +16,7 @@ from hookbus.control import DEFAULT_HISTORY, request
 
 MAX_VALUE: Final = 200  # characters of a value that are shown
 MAX_KEPT: Final = 64
+INDENT: Final = 7  # columns of what a generation changed
 LINES: Final = 12  # changes of one generation that are shown
 
 
@@ -39,8 +41,10 @@ def history(
         print("no generation was made yet; next: hookbus settings apply FILE")
     console = Console()
     for generation in answer["history"]:
-        for line in _lines(generation):
-            console.print(line)
+        heading, *lines = _lines(generation)
+        console.print(heading)
+        for line in lines:
+            console.print(Padding(line, (0, 0, 0, INDENT)))
 
 
 def _lines(generation: dict[str, Any]) -> Iterator[Text]:
@@ -51,18 +55,18 @@ def _lines(generation: dict[str, Any]) -> Iterator[Text]:
     )
     changes = generation["changes"]
     if changes is None:
-        yield Text("       the oldest that is kept: what it changed is not known", QUIET)
+        yield Text("the oldest that is kept: what it changed is not known", QUIET)
         return
     for change in changes[:LINES]:
         yield Text.assemble(
-            f"       {clean(change['key'])}: ",
+            f"{clean(change['key'])}: ",
             (_value(change["before"]), "red"),
             " → ",
             (_value(change["after"]), "green"),
         )
     more = len(changes) - LINES + generation["more"]
     if more > 0:
-        yield Text(f"       … and {more} more; --json shows them", QUIET)
+        yield Text(f"… and {more} more; --json shows them", QUIET)
 
 
 def _value(value: Any) -> str:
