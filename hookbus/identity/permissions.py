@@ -134,7 +134,7 @@ def _operator(name: str) -> Permissions:
     return Permissions(
         publish=(
             subjects.control(name, ">"),
-            "$SRV.>",
+            *_looking(),
             *(_api("STREAM.INFO", stream) for stream in _ALL_STREAMS),
             _api("CONSUMER.CREATE", subjects.DECISIONS_STREAM, ">"),
         ),
@@ -147,12 +147,22 @@ def _viewer(name: str) -> Permissions:
     return Permissions(
         publish=(
             *(subjects.control(name, operation) for operation in _READING),
-            "$SRV.>",
+            *_looking(),
             _api("STREAM.INFO", subjects.DECISIONS_STREAM),
             _api("CONSUMER.CREATE", subjects.DECISIONS_STREAM, ">"),
         ),
         subscribe=(subjects.STREAM_SUBJECTS[subjects.DECISIONS_STREAM], _inbox(name)),
     )
+
+
+def _looking() -> tuple[str, ...]:
+    """Questions to the bus's own roles, which answer inboxes only.
+
+    Never to plugins: whoever asks names the reply subject, and a plugin may respond there with
+    anything. Together the two could operate, emit as another and forge a decision.
+    """
+    roles = (subjects.DISPATCHER_SERVICE, subjects.REGISTRY_SERVICE)
+    return tuple(subjects.service("*", role) for role in roles)
 
 
 def _emitting(name: str) -> tuple[str, ...]:

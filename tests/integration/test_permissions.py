@@ -52,6 +52,9 @@ PUBLISH = (
     "_INBOX.guard.x",
     "_INBOX.dispatcher.announced.guard",
     "$SRV.PING.guard",
+    "$SRV.PING",
+    "$SRV.STATS.hookbus-dispatcher",
+    "$SRV.PING.hookbus-registry",
     "$SYS.REQ.SERVER.PING",
     "$SYS.REQ.ACCOUNT.HOOKBUS.CONNZ",
     "$KV.hookbus_config.current",
@@ -205,8 +208,7 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
             "hookbus.config.guard",
             "hookbus.config.chat",
             "hookbus.dlq.guard.hook",
-            *(subject for subject in PUBLISH if subject.startswith(("_INBOX.", "$JS.A", "$KV."))),
-            "$SRV.PING.guard",
+            *(s for s in PUBLISH if s.startswith(("_INBOX.", "$JS.A", "$KV.", "$SRV."))),
         },
         {
             "hookbus.announce.* registry",
@@ -221,7 +223,8 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
         {
             "hookbus.ctl.ops.list",
             "hookbus.ctl.ops.remove",
-            "$SRV.PING.guard",
+            "$SRV.STATS.hookbus-dispatcher",
+            "$SRV.PING.hookbus-registry",
             "$JS.API.STREAM.INFO.HOOKBUS_DECISIONS",
             "$JS.API.STREAM.INFO.HOOKBUS_INPUTS",
             "$JS.API.STREAM.INFO.HOOKBUS_OBSERVE",
@@ -234,7 +237,8 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
             "hookbus.ctl.eve.list",
             "hookbus.ctl.eve.settings",
             "hookbus.ctl.eve.history",
-            "$SRV.PING.guard",
+            "$SRV.STATS.hookbus-dispatcher",
+            "$SRV.PING.hookbus-registry",
             "$JS.API.STREAM.INFO.HOOKBUS_DECISIONS",
             "$JS.API.CONSUMER.CREATE.HOOKBUS_DECISIONS.one.hookbus.decision.>",
         },
@@ -309,10 +313,10 @@ def test_nobody_without_credentials_gets_in(server: Guarded) -> None:
 
 
 def test_a_plugin_answers_what_it_was_asked_and_only_so_often(server: Guarded) -> None:
-    """Service answers and acknowledgements go to any reply subject that somebody asked with."""
+    """Service answers and acknowledgements go to any reply subject that a role asked with."""
 
     async def scenario() -> tuple[list[bool], bool]:
-        async with server.plain("ops") as ops, server.plain("guard") as guard:
+        async with server.plain("registry") as ops, server.plain("guard") as guard:
             asked: asyncio.Queue[str] = asyncio.Queue()
 
             async def on_ping(message: object) -> None:
@@ -320,10 +324,10 @@ def test_a_plugin_answers_what_it_was_asked_and_only_so_often(server: Guarded) -
 
             await guard.client.subscribe("$SRV.PING.guard", cb=on_ping)
             await guard.settle()
-            await ops.client.publish("$SRV.PING.guard", b"", reply="_INBOX.ops.answer")
+            await ops.client.publish("$SRV.PING.guard", b"", reply="_INBOX.registry.answer")
             reply = await asyncio.wait_for(asked.get(), 30)
             answers = [await guard.may_publish(reply) for _ in range(20)]
-            return answers, await guard.may_publish("_INBOX.ops.other")
+            return answers, await guard.may_publish("_INBOX.registry.other")
 
     answers, other = asyncio.run(scenario())
 
