@@ -100,8 +100,12 @@ class Registry:
         async def change() -> Made:
             state = await self._known(plugin)
             removal = Removal(by, self.configuration.timestamp(), self._until(seconds))
-            removed = {**state.overrides.removed, plugin: removal}
-            overrides = msgspec.structs.replace(state.overrides, removed=removed)
+            overrides = msgspec.structs.replace(
+                state.overrides,
+                removed={**state.overrides.removed, plugin: removal},
+                # what lasts longer than the removal would let it in again
+                approved={k: v for k, v in state.overrides.approved.items() if k != plugin},
+            )
             return await self._override(plugin, state, overrides, by, f"plugins remove {plugin}")
 
         return await self._changed(change)
@@ -123,6 +127,13 @@ class Registry:
             approved = overrides.approved
             if plugin not in overrides.removed:
                 demand_unowned(state, f"plugins approve {plugin}")
+            if seconds is not None and not self._needs_approval(plugin, state):
+                raise ControlError(
+                    f"{plugin!r} is not let in for a time: production settings must not name it for"
+                    f" that; leave the time out, or use `hookbus plugins mode {plugin} … --for`",
+                    code="invalid_request",
+                    pointer="/for_s",
+                )
             if state.owner is None:
                 if self._needs_approval(plugin, state):
                     approval = Approval(by, self.configuration.timestamp(), self._until(seconds))

@@ -64,6 +64,7 @@ class SettingsChanges:
         async with self._changing:
             source = self._source
             if source.settings is not None:
+                _demand_plugins(await self._configuration.load(), source.settings)
                 own = self._configuration.applied_of(source.settings, source.owner)
                 return await self._put(_unless_applied_instead(own), "start")
             return await self._put(
@@ -78,6 +79,7 @@ class SettingsChanges:
         """
         async with self._changing:
             before = await self._configuration.load()
+            _demand_plugins(before, settings)
             source = replace(self._source, settings=settings)
             applied = self._configuration.applied_of(settings, source.owner)
             made = await self._put(lambda current: applied, f"{settings.origins.source} changed")
@@ -149,7 +151,16 @@ class SettingsChanges:
                 raise ControlError("; ".join(problems), code="unbindable", pointer="/settings")
             if is_trial:
                 return SettingsChange(before, after, None)
-            made = await self._put(_unless_equal(new), what, by)
+            replaced: list[Applied | None] = []  # another registry may change them meanwhile
+            settle = _unless_equal(new)
+
+            def noted(current: Applied | None) -> Applied | None:
+                replaced[:] = [current]
+                return settle(current)
+
+            made = await self._put(noted, what, by)
+            if replaced[0] is not None:
+                before = replace(before, settings=replaced[0].settings())
             return SettingsChange(before, after, made)
 
     async def _put(self, settle: Settle, what: str, by: str = OURSELVES) -> Made:
@@ -178,6 +189,20 @@ def _unless_applied_instead(own: Applied) -> Settle:
         return current
 
     return settle
+
+
+def _demand_plugins(before: State, settings: Settings) -> None:
+    """See that a file that is empty, or cut, takes no guard away.
+
+    Raises:
+        SettingsError: It does not even say that it names nobody.
+    """
+    named = sorted(plugin for plugin, said in before.settings.plugins.items() if said.hooks)
+    if settings.mode == "production" and named and "plugins" not in settings.model_fields_set:
+        raise SettingsError(
+            f"{settings.origins.source}: names no plugin, and in force are {', '.join(named)}:"
+            " is it whole? If nobody is to be asked any more, write: plugins = {}"
+        )
 
 
 def demand_unowned(state: State, what: str) -> None:

@@ -34,6 +34,11 @@ from hookbus.wire.limits import NOT_JSON
 
 STORE_TIMEOUT: Final = 2.0  # seconds to wait for the stream's acknowledgement of a notified event
 
+_NOT_READY: Final = (
+    "the dispatcher has no configuration yet; is a registry running, and were settings applied"
+    " ('hookbus settings apply')?"
+)
+
 log = logging.getLogger(__name__)
 
 
@@ -145,7 +150,7 @@ class Ingress:
         snapshot = self._snapshot or await self._first_snapshot(arrival)
         if snapshot is None:
             self._counters.count("not_ready")
-            reason = "not_ready: the dispatcher has no configuration yet; is a registry running?"
+            reason = f"not_ready: {_NOT_READY}"
             return await self._blocked(arrival, Objection(None, "config", "not_ready", reason))
         event = arrival.inbound.event
         event_type = snapshot.catalog.get(event.type)

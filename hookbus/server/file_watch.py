@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from hookbus.config.load import Loaded
 from hookbus.config.settings import Settings
+
+STEADY: Final = 3  # looks without a change until a file counts as written
 
 #: Modification time, size and inode of each file; None for one that is not there.
 _Prints = tuple[tuple[int, int, int] | None, ...]
@@ -21,9 +24,10 @@ class FileWatch:
         self._files = loaded.files
         self._read = _prints(self._files)
         self._seen = self._read
+        self._steady = 0  # looks since the last change
 
     def look(self) -> Settings | None:
-        """Return the settings once the files have changed, and have not for one look since.
+        """Return the settings once the files have changed, and have not for STEADY looks since.
 
         A file that is being written may be read as a whole one that says less.
 
@@ -31,8 +35,9 @@ class FileWatch:
             SettingsError: The file cannot be used now; said once for each change.
         """
         found = _prints(self._files)
-        is_steady, self._seen = found == self._seen, found
-        if found == self._read or not is_steady:
+        self._steady = self._steady + 1 if found == self._seen else 0
+        self._seen = found
+        if found == self._read or self._steady < STEADY:
             return None
         self._read = found
         loaded = self._load()

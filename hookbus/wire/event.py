@@ -18,6 +18,7 @@ from hookbus.errors import InvalidEvent
 from hookbus.wire.limits import MAX_DEPTH, NOT_JSON, cut, exceeds_depth
 
 MIN_TIMEOUT_MS: Final = 10
+MAX_ID_LENGTH: Final = 1_024  # characters of id and of source
 
 TIMEOUT_HEADER: Final = "hookbus-timeout-ms"
 _TRACE_HEADERS: Final = ("traceparent", "tracestate")
@@ -145,6 +146,8 @@ def _check(event: Event, event_type: str) -> None:
         raise InvalidEvent("expected a text that is not empty", pointer="/id")
     if not event.source:
         raise InvalidEvent("expected a URI reference that is not empty", pointer="/source")
+    if len(event.id) > MAX_ID_LENGTH or len(event.source) > MAX_ID_LENGTH:
+        raise _too_long(event)
     if event.type != event_type:
         raise InvalidEvent(
             f"the subject says {event_type!r}, the body {event.type!r}", pointer="/type"
@@ -167,6 +170,15 @@ def _check(event: Event, event_type: str) -> None:
         raise InvalidEvent("not supported in version 1; send the data itself", pointer="/dataref")
     if event.data_base64 is not None:
         raise InvalidEvent("expected JSON in 'data', not base64", pointer="/data_base64")
+
+
+def _too_long(event: Event) -> InvalidEvent:
+    """Both are in the record of the decision: a few events must not fill its stream."""
+    name = "id" if len(event.id) > MAX_ID_LENGTH else "source"
+    length = len(getattr(event, name))
+    return InvalidEvent(
+        f"expected at most {MAX_ID_LENGTH} characters, got {length}", pointer=f"/{name}"
+    )
 
 
 def _chain(names: str | None) -> tuple[str, ...]:

@@ -219,3 +219,16 @@ async def test_a_decision_that_no_message_could_hold_is_a_block_without_details(
     assert decision.conflicts == ()
     [(subject, stored)] = await bus.stored("HOOKBUS_DECISIONS")
     assert (subject, stored["id"]) == ("hookbus.decision.block.bulk", decision.id)
+
+
+@pytest.mark.parametrize("name", ["id", "source"])
+async def test_an_event_may_not_fill_the_record_of_decisions_by_its_names(
+    bus: Bus, name: str
+) -> None:
+    await bus.start()
+
+    with pytest.raises(InvalidEvent, match="expected at most 1024 characters, got 1025") as refused:
+        await bus.emit(**{name: "x" * 1_025})
+
+    assert refused.value.pointer == f"/{name}"
+    assert (await bus.emit(**{name: "x" * 1_024})).outcome == "continue"

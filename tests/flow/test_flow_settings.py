@@ -403,3 +403,62 @@ async def test_what_the_broker_was_made_to_write_over_the_state_is_not_believed(
     modes = {binding.plugin: binding.mode for binding in made.bound.document.bindings}
     assert modes == {"a": "shadow", "b": "warn"}
     assert set(again.state.overrides.modes) == {"a", "b"}
+
+
+async def test_a_file_that_is_empty_or_cut_takes_no_guard_away(bus: Bus) -> None:
+    """A full disk, or a copy in place, makes just such a file."""
+    registry = await start(bus, Source(from_file(plugins=GUARD), FILE))
+    cut = from_file(timeout_ms=900)
+
+    with pytest.raises(SettingsError, match=r"names no plugin, and in force are g: is it whole\?"):
+        await registry.settings.adopt(cut)
+    with pytest.raises(SettingsError, match=r"write: plugins = \{\}"):
+        await (await another(bus, Source(cut, FILE))).settings.begin()
+    still = await bus.emit()
+    await registry.settings.adopt(from_file(plugins={}))
+    await bus.served()
+
+    assert still.code == "no_responders"
+    assert (await bus.emit()).outcome == "continue"
+
+
+async def test_what_cannot_be_taken_back_is_not_let_in_for_a_time(bus: Bus) -> None:
+    """An upgrade replaces what was there; a time that nobody keeps must not be promised."""
+    await start(bus, Source())
+    await bus.control("apply", settings={"plugins": GUARD})
+    plugin = Scripted("g")
+    await bus.add(plugin)
+    await plugin.announce(version="2.0.0", hooks=[{**plugin.hook, "name": "other"}])
+
+    with pytest.raises(ControlError, match="is not let in for a time") as refused:
+        await bus.control("approve", plugin="g", for_s=60)
+
+    assert refused.value.pointer == "/for_s"
+
+
+async def test_a_removal_ends_an_approval(bus: Bus) -> None:
+    await start(bus, Source())
+    await bus.control("apply", settings={})
+    await bus.add(Scripted("g"))
+    await bus.control("approve", plugin="g", for_s=3600)
+
+    await bus.control("remove", plugin="g", for_s=1)
+
+    overrides = (await bus.control("settings"))["overrides"]
+    assert (overrides["approved"], list(overrides["removed"])) == ({}, ["g"])
+
+
+async def test_the_difference_that_is_told_is_that_to_what_was_replaced(bus: Bus) -> None:
+    """Two operators at two registries at once: neither must be told what is not so."""
+    await start(bus, Source())
+    await bus.control("apply", settings={"timeout_ms": 800})
+    second = await another(bus)
+    told = await asyncio.gather(
+        *(
+            r.settings.apply({"timeout_ms": n}, "ops", is_trial=False)
+            for r, n in ((bus.registry, 801), (second, 802))
+        )
+    )
+
+    steps = {(c.before.settings.timeout_ms, c.after.settings.timeout_ms) for c in told}
+    assert steps in ({(800, 801), (801, 802)}, {(800, 802), (802, 801)})

@@ -19,7 +19,8 @@ _ADVICE: Final = {
     ("limit", "too_many_plugins"): "let fewer hooks match the type, or raise max_plugins",
     ("limit", "overloaded"): "'hookbus top' shows how busy the dispatchers are; start another one",
     ("limit", "decision_too_large"): "let the plugins change or say less at once",
-    ("config", "not_ready"): "the dispatcher had no configuration: is a registry running?"
+    ("config", "not_ready"): "the dispatcher had no configuration: is a registry running, and were"
+    " settings applied?"
     " 'hookbus top' says it",
     ("config", "id_reuse"): "two different events bore the same id and source: the emitter must"
     " give each event an id of its own",

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hookbus.cli.errors import FOUND
+from hookbus.cli.errors import FOUND, UsageError
 from hookbus.cli.operating import QUIET, Json, Url, ask, print_json, wait_served
 from hookbus.cli.overrides import lines, overrides_in_force
 from hookbus.cli.printable import clean, compact, shorten
@@ -108,6 +108,8 @@ def apply(
     Example: hookbus settings apply hookbus.toml --dry-run
     """
     tree = to_apply(read_file(file))
+    if "plugins" not in tree and not dry_run:
+        ask(url, lambda transport, who: _demand_plugins(transport, who, file))
     made = _change(url, "apply", settings=tree, dry_run=dry_run)
     if as_json:
         print_json(made)
@@ -117,6 +119,17 @@ def apply(
         print("nothing was applied: dry run")
     else:
         print(f"applied {file}; in force since generation {made['generation']}")
+
+
+async def _demand_plugins(transport: Transport, who: str, file: Path) -> None:
+    """See that a file that is empty, or cut, takes no guard away."""
+    values = {r["key"]: r["value"] for r in (await request(transport, who, "settings"))["settings"]}
+    named = any(key.startswith("plugins.") and ".hooks." in key for key in values)
+    if named and values.get("mode") == "production":
+        raise UsageError(
+            f"{file}: names no plugin, and the settings in force do: is it whole?"
+            " If nobody is to be asked any more, write: plugins = {}"
+        )
 
 
 def rollback(

@@ -222,7 +222,7 @@ def _problems(now: Sample, rates: Mapping[str, float]) -> Iterator[str]:
     if len(generations) > 1:
         yield f"dispatchers serve different generations: {', '.join(map(str, generations))}"
     if 0 in generations:
-        yield "a dispatcher has no configuration yet; is a registry running?"
+        yield "a dispatcher has no configuration yet; is a registry running, with settings?"
     for registry in now.registries.values():
         if registry.settings_problem:
             yield f"the registry's settings file cannot be used: {registry.settings_problem}"
