@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, get_args
 
@@ -27,8 +28,12 @@ from hookbus.wire.limits import NOT_JSON
 POLL: Final = 0.02  # seconds between two questions to the dispatchers
 WINDOW: Final = 0.1  # seconds to collect answers
 MAX_WAIT_MS: Final = 60_000  # nobody's question goes round for ever
+MAX_AT_ONCE: Final = 16  # requests of one principal
 DEFAULT_HISTORY: Final = 10  # generations
 MAX_OVERRIDE_S: Final = 10 * 365 * 24 * 3_600
+
+
+Operation = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
 class Control:
@@ -37,7 +42,8 @@ class Control:
     def __init__(self, registry: Registry, transport: Transport) -> None:
         self._registry = registry
         self._transport = transport
-        self._operations: dict[str, Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]] = {
+        self._running: Counter[str] = Counter()
+        self._operations: dict[str, Operation] = {
             "list": self._list,
             "remove": self._remove,
             "approve": self._approve,
@@ -65,11 +71,28 @@ class Control:
                 raise ControlError(
                     f"expected one of {known}, got {shown(operation)}", code="unknown_operation"
                 )
-            return encode_answer(await handler(principal, request))
+            return encode_answer(await self._bounded(handler, principal, request))
         except ControlError as e:
             return encode_error(ErrorBody(e.code, str(e), e.pointer))
         except HookbusError as e:
             return encode_error(ErrorBody("failed", str(e)))
+
+    async def _bounded(
+        self, handler: Operation, principal: str, request: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Carry out so many at a time for each principal: nobody keeps the others waiting."""
+        if self._running[principal] >= MAX_AT_ONCE:
+            raise ControlError(
+                f"{MAX_AT_ONCE} requests of {principal!r} are being carried out; ask again later",
+                code="overloaded",
+            )
+        self._running[principal] += 1
+        try:
+            return await handler(principal, request)
+        finally:
+            self._running[principal] -= 1
+            if not self._running[principal]:
+                del self._running[principal]
 
     async def _list(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
         made = await self._registry.settings.refresh()

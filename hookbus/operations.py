@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from hookbus import subjects
-from hookbus.errors import ControlError, NoResponders
+from hookbus.errors import ControlError, NoResponders, RequestTimeout
 from hookbus.transport import Transport
 from hookbus.wire.decision import ErrorBody
 
@@ -33,6 +33,11 @@ async def request(
         raise ControlError(
             "no registry is listening; start one: 'hookbus up', or 'hookbus serve registry'",
             code="no_registry",
+        ) from e
+    except RequestTimeout as e:
+        raise RequestTimeout(
+            f"the registry has not answered {operation!r} within {timeout:g} s; it may still carry"
+            " it out: look at 'hookbus settings history'"
         ) from e
     answer: dict[str, Any] = msgspec.json.decode(reply.data)
     if "error" in answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Final, NoReturn
 
+from hookbus.cli.printable import clean
 from hookbus.cli.streams import say_error
 from hookbus.errors import (
     ControlError,
@@ -44,6 +45,6 @@ def exit_code(error: HookbusError) -> int:
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """End the process with a message on stderr."""
-    say_error(f"hookbus: {message}")
+    """End the process with a message on stderr; it may quote what anybody wrote."""
+    say_error("\n".join(map(clean, f"hookbus: {message}".split("\n"))))
     sys.exit(code)

@@ -15,10 +15,9 @@ import msgspec
 
 from hookbus import subjects
 from hookbus.errors import InvalidEvent
-from hookbus.wire.limits import MAX_DEPTH, NOT_JSON, cut, exceeds_depth
+from hookbus.wire.limits import MAX_DEPTH, MAX_TEXT, NOT_JSON, cut, exceeds_depth
 
 MIN_TIMEOUT_MS: Final = 10
-MAX_ID_LENGTH: Final = 1_024  # characters of id and of source
 
 TIMEOUT_HEADER: Final = "hookbus-timeout-ms"
 _TRACE_HEADERS: Final = ("traceparent", "tracestate")
@@ -146,7 +145,7 @@ def _check(event: Event, event_type: str) -> None:
         raise InvalidEvent("expected a text that is not empty", pointer="/id")
     if not event.source:
         raise InvalidEvent("expected a URI reference that is not empty", pointer="/source")
-    if len(event.id) > MAX_ID_LENGTH or len(event.source) > MAX_ID_LENGTH:
+    if len(event.id) > MAX_TEXT or len(event.source) > MAX_TEXT:
         raise _too_long(event)
     if event.type != event_type:
         raise InvalidEvent(
@@ -174,11 +173,9 @@ def _check(event: Event, event_type: str) -> None:
 
 def _too_long(event: Event) -> InvalidEvent:
     """Both are in the record of the decision: a few events must not fill its stream."""
-    name = "id" if len(event.id) > MAX_ID_LENGTH else "source"
+    name = "id" if len(event.id) > MAX_TEXT else "source"
     length = len(getattr(event, name))
-    return InvalidEvent(
-        f"expected at most {MAX_ID_LENGTH} characters, got {length}", pointer=f"/{name}"
-    )
+    return InvalidEvent(f"expected at most {MAX_TEXT} characters, got {length}", pointer=f"/{name}")
 
 
 def _chain(names: str | None) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -253,3 +254,18 @@ async def test_list_says_that_a_replica_of_a_bound_plugin_is_refused(bus: Bus) -
     assert (refused["state"], bound["state"]) == ("bound", "bound")
     assert refused["problem"] == "hooks[0].timeout_ms: expected 1 … 30000, got 0"
     assert bound["problem"] is None
+
+
+async def test_nobody_keeps_the_others_waiting_by_asking_without_end(bus: Bus) -> None:
+    await bus.start(Scripted("a"))
+    eve = await bus.connect("eve")
+    flood = [asyncio.ensure_future(request(eve, "eve", "list")) for _ in range(200)]
+
+    made = await bus.control("mode", plugin="a", mode="warn")
+    answered = await asyncio.gather(*flood, return_exceptions=True)
+
+    refused = [e for e in answered if isinstance(e, ControlError)]
+    assert made["generation"] > 0
+    assert {e.code for e in refused} == {"overloaded"}
+    assert "16 requests of 'eve' are being carried out" in str(refused[0])
+    assert len(answered) - len(refused) >= 16

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -380,3 +381,21 @@ def test_top_shows_what_the_bus_does(bus: Bus, tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "nothing is wrong" in done.stdout
     assert all(len(line) <= 80 for line in done.stdout.splitlines())
+
+
+def test_a_reader_that_went_away_ends_the_sending_of_many_quietly(bus: Bus, tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text('{"type": "message_received", "data": {"text": "hi"}}\n' * 200)
+    command = shlex.join([*HOOKBUS, "emit", "--from", str(file), "--json", "--url", bus.url])
+
+    done = subprocess.run(
+        ["bash", "-c", f"{command} | head -1"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+    assert json.loads(done.stdout)["outcome"] == "continue"
+    assert "Traceback" not in done.stderr
+    assert "Error" not in done.stderr

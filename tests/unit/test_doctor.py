@@ -41,7 +41,7 @@ def view(**members: Any) -> BusView:
     """A bus that is well, but for *members*."""
     settings = {
         "settings": [{"key": "max_event_bytes", "value": 524_288, "origin": "default"}],
-        "overrides": {"removed": {}, "modes": members.pop("modes", {})},
+        "overrides": {"removed": members.pop("removed", {}), "modes": members.pop("modes", {})},
     }
     plugins = members.pop("plugins", [plugin()])
     well: dict[str, Any] = {
@@ -396,3 +396,13 @@ def test_a_clock_before_the_installation_is_off(tmp_path: Path) -> None:
 
     assert machine.clock(written - 3_600, [tmp_path / "file"]).status == "problem"
     assert machine.clock(written, [tmp_path / "file", tmp_path / "none"]).status == "ok"
+
+
+def test_who_was_removed_on_purpose_is_not_recommended_to_be_let_in_again() -> None:
+    removed = {"guard": {"by": "ops", "at": "2026-11-21T10:00:00Z"}}
+    gone = plugin(state="pending", problem="removed by ops", hooks=[])
+
+    findings = list(judge_plugins(view(plugins=[gone], removed=removed), NOW))
+
+    assert all(finding.status == "ok" for finding in findings)
+    assert not any("approve" in (finding.next or "") for finding in findings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -199,3 +200,13 @@ def test_all_that_is_wrong_is_said_at_once_in_the_order_of_the_file(tmp_path: Pa
         ["7:", "plugins.other.hooks.h.phase:"],
         ["10:", "breaker.unknown:"],
     ]
+
+
+def test_what_would_do_something_to_a_terminal_is_written_as_an_escape() -> None:
+    row = Row("plugins.a.config.text", "\x9b31m\u202e\x07ä✓", "hookbus.toml")
+
+    text = "\n".join(to_toml([row]))
+
+    assert text.isprintable() or text.replace("\n", "").isprintable()
+    assert tomllib.loads(text)["plugins"]["a"]["config"]["text"] == row.value
+    assert "ä✓" in text

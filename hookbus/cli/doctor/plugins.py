@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,7 +19,8 @@ def judge_plugins(view: BusView, now: float) -> Iterator[Finding]:
     """*now* is in seconds since the epoch. Without a registry there is nothing to say."""
     if view.listed is None or view.settings is None:
         return
-    wrong = [found for plugin in view.listed["plugins"] for found in _plugin(plugin)]
+    removed = overrides_in_force(view.settings, now).removed
+    wrong = [found for plugin in view.listed["plugins"] for found in _plugin(plugin, removed)]
     yield from wrong
     bound = sum(plugin["state"] == "bound" for plugin in view.listed["plugins"])
     if not wrong:
@@ -28,11 +29,13 @@ def judge_plugins(view: BusView, now: float) -> Iterator[Finding]:
     yield _overrides(overrides_in_force(view.settings, now), now)
 
 
-def _plugin(plugin: dict[str, Any]) -> Iterator[Finding]:
+def _plugin(plugin: dict[str, Any], removed: Container[str]) -> Iterator[Finding]:
     name, state, why = plugin["plugin"], plugin["state"], plugin["problem"]
     if state == "refused":
         next_ = "correct what it announces, and start it again"
         yield problem("plugins", f"{name} is refused: {why}", next_)
+    elif state != "bound" and name in removed:
+        return  # an operator's word, and among the overrides
     elif state != "bound":
         next_ = f"'hookbus plugins approve {name}', or name it in the settings"
         yield problem("plugins", f"{name} is not asked: {why or 'no setting binds it'}", next_)

@@ -86,14 +86,20 @@ class _Sender:
     async def run(self, lines: LineInput) -> None:
         """Send with as many at a time as were asked for; each waits for its decision."""
         waiting: asyncio.Queue[tuple[int, bytes] | None] = asyncio.Queue(self.sending.concurrency)
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self.sending.concurrency):
-                group.create_task(self._work(waiting))
-            async with aclosing(lines.lines()) as found:
-                async for line in found:
-                    await waiting.put(line)
-            for _ in range(self.sending.concurrency):
-                await waiting.put(None)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self.sending.concurrency):
+                    group.create_task(self._work(waiting))
+                async with aclosing(lines.lines()) as found:
+                    async for line in found:
+                        await waiting.put(line)
+                for _ in range(self.sending.concurrency):
+                    await waiting.put(None)
+        except* OSError as group_error:  # the output has gone: each of them met that
+            lost: BaseException = group_error
+            while isinstance(lost, BaseExceptionGroup):
+                lost = lost.exceptions[0]
+            raise lost from None
 
     async def _work(self, waiting: asyncio.Queue[tuple[int, bytes] | None]) -> None:
         while (line := await waiting.get()) is not None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hookbus.cli.errors import UsageError
+from hookbus.cli.printable import clean
 from hookbus.conditions import check_condition
 from hookbus.config.flatten import Row
 from hookbus.config.load import read_partly
@@ -77,8 +78,14 @@ def _value(value: Any, at: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Quote as TOML does: JSON's escapes, but no surrogates, and one control character more."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
+    """Quote as TOML does: JSON's escapes, and what would do something to a terminal as well."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(c if clean(c) or c.isspace() else _escaped(c) for c in quoted)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}"
 
 
 def read_file(file: Path) -> Settings:
