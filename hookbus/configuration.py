@@ -144,6 +144,8 @@ class Configuration:
                 except KeyConflict:
                     continue
                 log.info("generation %d: %d bindings (%s)", generation, len(new.bindings), what)
+                if document is None or document.settings != new.settings:
+                    await self.store.remember(generation, encoded)
             await self.on_bindings(new.bindings)
             self._wait_for_expiry(state.overrides)
             return Made(generation, replace(bound, document=new), state)
@@ -159,9 +161,13 @@ class Configuration:
         return document
 
     async def generations(self) -> list[Generation]:
-        """Read those that are kept, the oldest first."""
+        """Read those that are kept, the oldest first: the last ones, and before them those that
+        changed the settings, which no plugin's announcements push out.
+        """
         entries = await self._config.history(subjects.CONFIG_KEY)
-        found = ((entry.revision, _document(entry)) for entry in entries)
+        oldest = entries[0].revision if entries else 0
+        earlier = [entry for entry in await self.store.remembered() if entry.revision < oldest]
+        found = ((entry.revision, _document(entry)) for entry in (*earlier, *entries))
         return [Generation(number, document) for number, document in found if document is not None]
 
     def timestamp(self) -> str:

@@ -97,7 +97,7 @@ class Control:
     async def _list(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
         made = await self._registry.settings.refresh()
         state = made.state
-        refused = self._registry.refused
+        refused = self._registry.refused(state)
         known = {*state.announced, *(b.plugin for b in made.bound.document.bindings)}
         names = sorted({*known, *refused})
         present = await asyncio.gather(*(self._replicas(name) for name in names))

@@ -19,6 +19,7 @@ def plugin_view(
     bound, state = made.bound, made.state
     bindings = [b for b in bound.document.bindings if b.plugin == name]
     announcement = state.announced.get(name)
+    served = {hook.name for hook in announcement.hooks} if announcement else set()
     wrong = refused or bound.problems.get(name, ())
     problem = bound.pending.get(name) or "; ".join(map(str, wrong))
     return {
@@ -26,7 +27,10 @@ def plugin_view(
         "version": announcement.version if announcement else None,
         "state": "bound" if bindings else "refused" if refused else "pending",
         "problem": problem or None,
-        "hooks": [_hook(b, bound.origins.get((name, b.hook), {})) for b in bindings],
+        "hooks": [
+            {**_hook(b, bound.origins.get((name, b.hook), {})), "announced": b.hook in served}
+            for b in bindings
+        ],
         "replicas": replicas,
     }
 

@@ -55,7 +55,10 @@ def _entry(before: Generation | None, generation: Generation) -> dict[str, Any]:
 def _changes(before: Generation | None, after: Generation) -> list[dict[str, Any]] | None:
     if before is None and after.number != 1:
         return None
-    old, new = (_rows(before) if before else {}), _rows(after)
+    # where some are kept no more, plugins made them: only what the settings say is compared
+    is_next = before is None or after.number == before.number + 1
+    rows = _rows if is_next else _written_rows
+    old, new = (rows(before) if before else {}), rows(after)
     return [
         {"key": key, "before": old.get(key), "after": new.get(key)}
         for key in sorted({*old, *new})
@@ -68,7 +71,8 @@ def _rows(generation: Generation) -> dict[str, Any]:
 
     What is a default is left out: it is not worth a line that it became one.
     """
-    rows = _settings_rows(generation)
+    written = _written_rows(generation)
+    rows = {key: value for key, value in written.items() if not _is_of_a_hook(key)}
     for binding in generation.document.bindings:
         at = join("plugins", binding.plugin, "hooks", binding.hook)
         said = msgspec.to_builtins(binding)
@@ -76,13 +80,11 @@ def _rows(generation: Generation) -> dict[str, Any]:
         for option, value in said.items():
             if option not in _NO_OPTIONS and (option == "mode" or value != _DEFAULTS[option]):
                 rows[join(at, option)] = value
-    applied = generation.applied
-    if applied is not None and applied.owner is not None:
-        rows["owner"] = applied.owner
     return rows
 
 
-def _settings_rows(generation: Generation) -> dict[str, Any]:
+def _written_rows(generation: Generation) -> dict[str, Any]:
+    """What the settings say, and who owns them."""
     applied = generation.applied
     try:
         settings = applied.settings() if applied is not None else None
@@ -90,11 +92,8 @@ def _settings_rows(generation: Generation) -> dict[str, Any]:
         settings = None
     if settings is None:
         return {}
-    return {
-        row.key: plain(row.value)
-        for row in flatten(settings)
-        if row.origin != DEFAULT_ORIGIN and not _is_of_a_hook(row.key)
-    }
+    rows = {row.key: plain(row.value) for row in flatten(settings) if row.origin != DEFAULT_ORIGIN}
+    return rows if applied is None or applied.owner is None else {**rows, "owner": applied.owner}
 
 
 def _is_of_a_hook(key: str) -> bool:

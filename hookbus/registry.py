@@ -72,8 +72,17 @@ class Registry:
         self.configuration = Configuration(config, self._store, now)
         self.settings = SettingsChanges(self.configuration, self._changing, source)
         self.configuration.on_expiry = lambda: self.settings.refresh("an override ended")
-        #: Why the last announcement of a plugin was refused, as far as it came to this process.
-        self.refused: dict[str, tuple[Problem, ...]] = {}
+        #: Why the last announcement of a plugin was refused, as far as it came to this process,
+        #: and the announcement if it could be read.
+        self._refused: dict[str, tuple[Announcement | None, tuple[Problem, ...]]] = {}
+
+    def refused(self, state: State) -> dict[str, tuple[Problem, ...]]:
+        """Say whose last announcement was refused and why, unless it is in force by now."""
+        return {
+            plugin: problems
+            for plugin, (said, problems) in self._refused.items()
+            if said is None or not _is_in_force(said, state)
+        }
 
     def stop(self) -> None:
         """Let nothing end by itself any more."""
@@ -84,7 +93,7 @@ class Registry:
         try:
             announcement = parse_announcement(body, plugin)
         except InvalidManifest as e:
-            return self._refuse(plugin, *e.problems)
+            return self._refuse(plugin, None, *e.problems)
         take = self._goodbye if announcement.goodbye else self._take
         return await self._changed(lambda: take(announcement))
 
@@ -157,7 +166,7 @@ class Registry:
             if self._awaited(announcement, state):
                 if wrong := self._problems(announcement, state):
                     raise _unbindable(wrong)
-                self.refused.pop(plugin, None)
+                self._refused.pop(plugin, None)
                 await self._store.keep(plugin, put_first(kept, said), state)
                 return
 
@@ -192,9 +201,9 @@ class Registry:
         state = await self.configuration.load()
         known = state.kept.get(plugin)
         if wrong := self._problems(announcement, state):
-            return self._refuse(plugin, *wrong)  # what was bound stays as it was
+            return self._refuse(plugin, announcement, *wrong)  # what was bound stays as it was
         if known is not None and (waits := self._awaited(announcement, state)):
-            self._refuse(plugin, waits)
+            self._refuse(plugin, announcement, waits)
             await self._store.keep(plugin, let_wait(known, announcement), state)
             made = await self._write(announcement)
             config = plugin_config(state.settings, plugin)
@@ -202,8 +211,8 @@ class Registry:
         refusal = await self._refuse_change(announcement, state)
         if known is not None and refusal is not None:
             await self._store.keep(plugin, let_wait(known, announcement), state)
-            return self._refuse(plugin, refusal)
-        self.refused.pop(plugin, None)
+            return self._refuse(plugin, announcement, refusal)
+        self._refused.pop(plugin, None)
         await self._store.keep(plugin, accept(known, announcement), state)
         made = await self._write(announcement)
         await self._transport.publish(subjects.announced(plugin), subjects.ANNOUNCED)
@@ -220,12 +229,12 @@ class Registry:
             return None
         return awaits_approval(announcement, known, state.settings, state.overrides)
 
-    def _refuse(self, plugin: str, *problems: Problem) -> bytes:
+    def _refuse(self, plugin: str, said: Announcement | None, *problems: Problem) -> bytes:
         if subjects.is_name(plugin):
-            self.refused.pop(plugin, None)
-            self.refused[plugin] = problems[:MAX_PROBLEMS]
-        if len(self.refused) > MAX_REFUSED:
-            del self.refused[next(iter(self.refused))]  # the oldest
+            self._refused.pop(plugin, None)
+            self._refused[plugin] = said, problems[:MAX_PROBLEMS]
+        if len(self._refused) > MAX_REFUSED:
+            del self._refused[next(iter(self._refused))]  # the oldest
         return refusal_answer(problems)
 
     def _problems(self, announcement: Announcement, state: State) -> tuple[Problem, ...]:
@@ -267,7 +276,7 @@ class Registry:
         plugin = announcement.plugin
         state = await self.configuration.load()
         kept = state.kept.get(plugin)
-        self.refused.pop(plugin, None)
+        self._refused.pop(plugin, None)
         if kept is None:
             return announce_answer("gone", 0, {}, ())
         if left := await self._left(announcement, kept):
@@ -349,6 +358,11 @@ class Registry:
 
     def _until(self, seconds: int | None) -> float | None:
         return None if seconds is None else self.configuration.now() + seconds
+
+
+def _is_in_force(said: Announcement, state: State) -> bool:
+    known = state.announced.get(said.plugin)
+    return known is not None and known.version == said.version and not has_other_hooks(said, known)
 
 
 def _unbindable(problems: tuple[Problem, ...]) -> ControlError:

@@ -14,7 +14,7 @@ import msgspec
 from hookbus import subjects
 from hookbus.applied import Applied
 from hookbus.config.settings import Settings
-from hookbus.errors import InvalidManifest
+from hookbus.errors import InvalidManifest, TransportError
 from hookbus.keyvalue import Entry, KeyValue
 from hookbus.manifest.announcement import Announcement, from_document
 from hookbus.policy import Overrides
@@ -24,6 +24,8 @@ from hookbus.replicas import Kept
 NOTHING_APPLIED: Final = Settings(mode="production")
 
 _UNREADABLE: Final = (InvalidManifest, msgspec.DecodeError, UnicodeError)
+
+_DIGITS: Final = 20  # of a generation's number; KV counts in 64 bits
 
 T = TypeVar("T")
 
@@ -139,6 +141,22 @@ class StateStore:
         """Drop a plugin's announcement."""
         key = subjects.announcement_key(plugin)
         await self._bucket.delete(key, state.revisions.get(key, 0))
+
+    async def remember(self, generation: int, document: bytes) -> None:
+        """Keep a generation that changed the settings beside the last ones."""
+        try:
+            await self._bucket.put(subjects.SETTINGS_KEY, b"%d:%b" % (generation, document))
+        except TransportError as e:  # it is in force, and among the last ones
+            log.warning("generation_not_remembered generation=%d: %s", generation, e)
+
+    async def remembered(self) -> list[Entry]:
+        """Read what was remembered, the oldest first; the revisions are the generations."""
+        found = []
+        for entry in await self._bucket.history(subjects.SETTINGS_KEY):
+            number, _, document = entry.value.partition(b":")
+            if number.isdigit() and len(number) < _DIGITS:  # else no registry wrote it
+                found.append(Entry(document, int(number)))
+        return sorted(found, key=lambda entry: entry.revision)
 
     async def override(self, overrides: Overrides, state: State) -> None:
         """Keep what operators said."""

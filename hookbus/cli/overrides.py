@@ -50,6 +50,12 @@ def _mode_line(key: str, override: ModeOverride) -> str:
     )
 
 
+def unserved_hooks(plugin: dict[str, Any]) -> str:
+    """Name the hooks of a listed plugin that are bound and that it did not announce."""
+    hooks = [hook["name"] for hook in plugin["hooks"] if not hook.get("announced", True)]
+    return ", ".join(map(clean, hooks))
+
+
 def until(override: ModeOverride | Removal | Approval) -> str:
     """``" until 2026-11-21T11:00:00Z"``, or nothing if it has no end."""
     if override.until is None:

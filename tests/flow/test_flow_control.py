@@ -269,3 +269,14 @@ async def test_nobody_keeps_the_others_waiting_by_asking_without_end(bus: Bus) -
     assert {e.code for e in refused} == {"overloaded"}
     assert "16 requests of 'eve' are being carried out" in str(refused[0])
     assert len(answered) - len(refused) >= 16
+
+
+async def test_list_says_which_bound_hook_the_plugin_does_not_serve(bus: Bus) -> None:
+    """Its replicas are up, and all the same what it is asked there fails."""
+    named = {"type": "message_received", "phase": "validate"}
+    hooks = {"g": {"hooks": {"hook": named, "other": named}}}
+    await bus.start(Scripted("g"), mode="production", plugins=hooks)
+
+    [plugin] = (await bus.control("list"))["plugins"]
+
+    assert {h["name"]: h["announced"] for h in plugin["hooks"]} == {"hook": True, "other": False}

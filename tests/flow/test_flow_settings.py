@@ -462,3 +462,37 @@ async def test_the_difference_that_is_told_is_that_to_what_was_replaced(bus: Bus
 
     steps = {(c.before.settings.timeout_ms, c.after.settings.timeout_ms) for c in told}
     assert steps in ({(800, 801), (801, 802)}, {(800, 802), (802, 801)})
+
+
+async def test_no_plugin_can_push_the_settings_out_of_the_history(bus: Bus) -> None:
+    """A crash loop with a version of each build would do it as well as malice."""
+    await start(bus, Source())
+    good = await bus.control("apply", settings={"plugins": GUARD})
+    await bus.control("apply", settings={"plugins": GUARD, "timeout_ms": 900})
+    plugin = Scripted("g")
+    await bus.add(plugin)
+    for number in range(70):
+        await plugin.announce(version=f"1.{number}.0")
+
+    history = (await bus.control("history", n=128))["history"]
+    back = await bus.control("rollback", generation=good["generation"])
+
+    assert [h["what"] for h in history[-2:]] == ["settings apply"] * 2
+    assert history[-2]["changes"] == [{"key": "timeout_ms", "before": None, "after": 900}]
+    assert back["difference"] == [{"key": "timeout_ms", "before": 900, "after": 1000}]
+
+
+async def test_a_registry_that_let_an_upgrade_wait_hears_that_another_approved_it(bus: Bus) -> None:
+    await start(bus, Source())
+    await bus.control("apply", settings={"plugins": GUARD})
+    plugin = Scripted("g")
+    await bus.add(plugin)
+    upgrade = {**plugin.hook, "when": ["data.text == 'other'"]}
+    await plugin.announce(version="2.0.0", hooks=[upgrade])
+    [waiting] = (await bus.control("list"))["plugins"]
+
+    await (await another(bus)).approve("g", "ops")
+    [approved] = (await bus.control("list"))["plugins"]
+
+    assert "version 2.0.0 has other hooks than 1.0.0" in waiting["problem"]
+    assert (approved["version"], approved["problem"]) == ("2.0.0", None)

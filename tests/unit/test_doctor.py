@@ -406,3 +406,11 @@ def test_who_was_removed_on_purpose_is_not_recommended_to_be_let_in_again() -> N
 
     assert all(finding.status == "ok" for finding in findings)
     assert not any("approve" in (finding.next or "") for finding in findings)
+
+
+def test_a_hook_that_is_bound_and_not_served_is_a_problem() -> None:
+    hooks = [{"name": "hook", "announced": True}, {"name": "other", "announced": False}]
+
+    [(_, said, _)] = examined(view(plugins=[plugin(hooks=hooks)]))
+
+    assert "does not serve other, which is bound" in said

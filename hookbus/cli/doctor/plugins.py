@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from hookbus.cli.doctor.finding import Finding, ok, problem
 from hookbus.cli.doctor.view import BusView
-from hookbus.cli.overrides import lines, overrides_in_force
+from hookbus.cli.overrides import lines, overrides_in_force, unserved_hooks
 from hookbus.policy import ModeOverride, Overrides
 
 #: Seconds after which an override without an end counts as forgotten.
@@ -42,6 +42,9 @@ def _plugin(plugin: dict[str, Any], removed: Container[str]) -> Iterator[Finding
     elif not plugin["replicas"]:
         said = f"{name} is bound, and nothing answers, so what it is asked fails"
         yield problem("plugins", said, f"start it, or run 'hookbus plugins remove {name}'")
+    elif silent := unserved_hooks(plugin):
+        said = f"{name} {plugin['version']} does not serve {silent}, which is bound: it fails there"
+        yield problem("plugins", said, "start a version that does, or change the settings")
     elif why:
         next_ = "two plugins with one name? give one another name, or raise its version"
         yield problem("plugins", f"{name}: a replica is refused: {why}", next_)

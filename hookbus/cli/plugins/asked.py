@@ -256,6 +256,8 @@ def _hook(
         return answer(*unmet[:3], **unmet[3])
     if not found["replicas"]:
         return answer(False, "no_replica", _unanswered(binding))
+    if not hook.get("announced", True):
+        return answer(False, "not_served", _unserved(binding, found))
     resting = _resting(view.dispatchers, f"{binding.plugin}/{binding.mode}")
     if resting and len(resting) == len(view.dispatchers) and binding.phase != "observe":
         return answer(False, "breaker_open", f"its breaker is open: {'; '.join(resting)}")
@@ -317,6 +319,14 @@ def _unanswered(binding: Binding) -> str:
     if binding.mode != "enforce":
         effect = "which decides nothing in its mode"
     return f"no replica is up, {effect}: {start}"
+
+
+def _unserved(binding: Binding, found: dict[str, Any]) -> str:
+    version = found["version"] or "?"
+    return (
+        f"{binding.plugin} {version} is up and did not announce this hook, so nothing listens and"
+        " such an event fails: start a version that serves it, or take it out of the settings"
+    )
 
 
 def _resting(dispatchers: Iterable[DispatcherStats], key: str) -> list[str]:

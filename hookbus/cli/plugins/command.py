@@ -12,7 +12,7 @@ from rich.text import Text
 
 from hookbus.cli.errors import FOUND, fail
 from hookbus.cli.operating import QUIET, Json, Name, Url, ask, print_json, wait_served
-from hookbus.cli.overrides import lines, mode_override, overrides_in_force
+from hookbus.cli.overrides import lines, mode_override, overrides_in_force, unserved_hooks
 from hookbus.cli.plugins.explain import explain_plugin
 from hookbus.cli.plugins.mode import For, mode, parse_duration
 from hookbus.cli.plugins.show import show
@@ -137,6 +137,12 @@ def _advice(plugin: dict[str, Any]) -> Text | None:
             (name, "bold red"),
             " is bound, but nothing answers, so what it is asked fails;"
             f" start it, or run 'hookbus plugins remove {name}'",
+        )
+    if silent := unserved_hooks(plugin):
+        return Text.assemble(
+            (name, "bold red"),
+            f" {clean(plugin['version'] or '?')} does not serve {silent}, which is bound: what it"
+            " is asked there fails; start a version that does, or take the hook out of the settings",
         )
     if plugin["problem"]:
         return Text.assemble((name, "bold yellow"), f": a replica is refused: {_why_not(plugin)}")

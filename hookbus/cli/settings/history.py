@@ -15,7 +15,7 @@ from hookbus.cli.printable import clean, compact, shorten
 from hookbus.control import DEFAULT_HISTORY, request
 
 MAX_VALUE: Final = 200  # characters of a value that are shown
-MAX_KEPT: Final = 64
+MAX_KEPT: Final = 128  # the last 64, and 64 that changed the settings
 INDENT: Final = 7  # columns of what a generation changed
 LINES: Final = 12  # changes of one generation that are shown
 
@@ -29,7 +29,8 @@ def history(
 ) -> None:
     """Show the last generations, the newest first: who made each, when, and what it changed.
 
-    64 are kept. 'hookbus settings rollback GENERATION' puts the settings of one in force again.
+    The last 64 are kept, and 64 that changed the settings. 'hookbus settings rollback GENERATION'
+    puts the settings of one in force again.
 
     Example: hookbus settings history 20
     """
