@@ -142,7 +142,7 @@ def _advice(plugin: dict[str, Any]) -> Text | None:
         return Text.assemble(
             (name, "bold red"),
             f" {clean(plugin['version'] or '?')} does not serve {silent}, which is bound: what it"
-            " is asked there fails; start a version that does, or take the hook out of the settings",
+            " is asked there fails; start a version that does, or change the settings",
         )
     if plugin["problem"]:
         return Text.assemble((name, "bold yellow"), f": a replica is refused: {_why_not(plugin)}")
