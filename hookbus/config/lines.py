@@ -36,7 +36,8 @@ def _keys(text: str) -> Iterator[tuple[str, int]]:
         if not _HEADER.match(statement):
             yield from ((key, line) for key in _paths(tree, table))
             continue
-        *_, table = _paths(tree, "")
+        *around, table = _paths(tree, "")
+        yield from ((key, line) for key in around)  # said only by what stands in them
         if statement.lstrip().startswith("[["):
             index = arrays[table]
             arrays[table] += 1

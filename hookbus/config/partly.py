@@ -33,7 +33,7 @@ def parse_partly(tree: object) -> tuple[Settings, list[Problem]]:
 
 def unrelated(found: Sequence[Problem], known: Sequence[Problem]) -> list[Problem]:
     """Drop of *found* what may only follow from what was left out because of *known*."""
-    places = [problem.at.rpartition(".")[0] or problem.at for problem in known]
+    places = [problem.at for problem in known]
     return [problem for problem in found if not any(_is_within(problem.at, at) for at in places)]
 
 

@@ -47,6 +47,7 @@ a = 2
         ("plugins.guard.hooks.tool-invoked.when[0]", 16),
         ("plugins.guard.config.rules.y.z", 18),
         ("many[1].a", 23),
+        ("plugins.guard", 15),
         ("unknown", None),
     ],
 )

@@ -182,6 +182,7 @@ def test_all_that_is_wrong_is_said_at_once_in_the_order_of_the_file(tmp_path: Pa
         'type = "message_recieved"\n'
         'phase = "validate"\n'
         'when = ["data.text =="]\n'
+        "timeout_ms = 0\n"
         "[plugins.other.hooks.h]\n"
         'phase = "validat"\n'
         "[breaker]\n"
@@ -197,8 +198,10 @@ def test_all_that_is_wrong_is_said_at_once_in_the_order_of_the_file(tmp_path: Pa
         ["1:", "timeout_ms:"],
         ["3:", "plugins.guard.hooks.h.type:"],
         ["5:", "plugins.guard.hooks.h.when[0]:"],
-        ["7:", "plugins.other.hooks.h.phase:"],
-        ["10:", "breaker.unknown:"],
+        ["6:", "plugins.guard.hooks.h.timeout_ms:"],
+        ["8:", "plugins.other.hooks.h.phase:"],
+        ["10:", "breaker.open_ms:"],
+        ["11:", "breaker.unknown:"],
     ]
 
 
