@@ -17,7 +17,7 @@ from hookbus.identity.folder import CredentialsFolder
 from hookbus.identity.permissions import Kind
 from hookbus.identity.server_config import User
 
-RELOAD: Final = "nats-server --signal reload"
+RELOAD: Final = "nats-server --signal reload=PID"
 
 Folder = Annotated[
     Path | None,

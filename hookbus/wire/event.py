@@ -256,4 +256,5 @@ def _explain(error: msgspec.DecodeError) -> InvalidEvent:
     missing = _FIELD.search(text)
     if missing:
         pointer += f"/{missing[1]}"
-    return InvalidEvent(text[:1].lower() + text[1:], pointer=pointer)
+    is_sentence = text[1:2].islower()  # "JSON" stays as it is
+    return InvalidEvent(text[:1].lower() + text[1:] if is_sentence else text, pointer=pointer)

@@ -279,7 +279,7 @@ def _unmet(
     if matched is None:
         return None
     if isinstance(matched, dict) and matched["kind"] == "self":
-        return False, "self", "it emits the event itself (R23)", {}
+        return False, "self", "it emits the event itself", {}
     if isinstance(matched, dict):
         condition = matched["condition"]
         values = values_of(condition, inbound)

@@ -27,7 +27,7 @@ MAX_VALUE: Final = 120  # characters of a value that are shown
 MAX_INTERVAL: Final = 60.0  # seconds
 
 #: Of a listed hook; they stand elsewhere in what is shown.
-_NOT_OPTIONS: Final = ("name", "version", "origin", "origins")
+_NOT_OPTIONS: Final = ("name", "version", "origin", "origins", "announced")
 
 
 def show(
@@ -193,7 +193,7 @@ def _people(report: dict[str, Any]) -> Table:
         metadata = replica["metadata"]
         where = f"pid {metadata.get('pid', '?')} on {metadata.get('host', '?')}"
         cells = f"replica {replica['instance'][:8]}", replica["version"], where
-        table.add_row(*(Text(clean(text)) for text in cells))
+        table.add_row(*(Text(shorten(text, MAX_VALUE)) for text in cells))  # anybody may say it
     for dispatcher in report["dispatchers"]:
         how = f"generation {dispatcher['generation']}{_breakers(dispatcher)}"
         cells = f"dispatcher {dispatcher['instance'][:8]}", dispatcher["version"], how
