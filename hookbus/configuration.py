@@ -65,6 +65,11 @@ class Generation:
         except msgspec.DecodeError:
             return None
 
+    @property
+    def plugins(self) -> set[str]:
+        """Those that are bound."""
+        return {binding.plugin for binding in self.document.bindings}
+
 
 class Configuration:
     """Writes what announcements, settings and overrides come to."""
@@ -78,8 +83,8 @@ class Configuration:
         self._expiring: asyncio.Task[None] | None = None
         self._settings = (b"", NOTHING_APPLIED)  # what was read the last time, and out of what
         self._readable: ConfigDocument | None = None  # the last one that was
-        #: What was made the last time by this registry.
-        self.last: Made | None = None
+        #: What is in force as far as this registry knows, whoever made it.
+        self.current: Generation | None = None
         #: Why the settings in force are not what they should be, for health.
         self.problem: str | None = None
         #: Called with the settings before each write, to make the streams as they say.
@@ -118,8 +123,17 @@ class Configuration:
             SettingsError: A plugin that the settings name cannot be bound (R31).
             HookbusError: The document is too large, or other registries are always faster.
         """
-        self.last = await self._write(by, what, settle)
-        return self.last
+        made = await self._write(by, what, settle)
+        if made.state.applied is not None:
+            self.current = Generation(made.generation, made.bound.document)
+        return made
+
+    def heard(self, entry: Entry) -> None:
+        """Take note of a generation; another registry may have made it."""
+        if self.current is None or entry.revision > self.current.number:
+            document = _document(entry)
+            if document is not None:
+                self.current = Generation(entry.revision, document)
 
     async def _write(self, by: str, what: str, settle: Settle) -> Made:
         for _ in range(ATTEMPTS):

@@ -52,6 +52,11 @@ class SettingsChanges:
         self._source = source
         self._last: Applied | None = None
 
+    @property
+    def file(self) -> str | None:
+        """The file that this registry follows as the owner of the settings."""
+        return self._source.owner
+
     async def begin(self, *, is_owned_elsewhere: bool = False) -> Made:
         """Put in force what this registry was started with.
 

@@ -50,9 +50,15 @@ class RoleStats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RegistryStats(RoleStats, frozen=True, kw_only=True):
-    """A registry; *owner* is the file that owns the settings, *waiting* that there are none yet."""
+    """A registry.
+
+    Attributes:
+        owner: the file that owns the settings in force; *file* is the one that it follows itself.
+        waiting: there are no settings yet.
+    """
 
     owner: str | None = None
+    file: str | None = None
     settings_problem: str | None = None
     waiting: bool = False
 

@@ -129,19 +129,21 @@ class _Serving:
     @property
     def health(self) -> dict[str, Any]:
         """What an operator should know, also while all works."""
-        last = self._registry.configuration.last
+        current = self._registry.configuration.current
+        applied = current.applied if current else None
         return {
-            "generation": last.generation if last else 0,
-            "owner": last.state.owner if last else None,
-            "waiting": last is not None and last.generation == 0,
+            "generation": current.number if current else 0,
+            "owner": applied.owner if applied else None,
+            "file": self._registry.settings.file,
+            "waiting": self._made is not None and current is None,
             "settings_problem": self._file_problem or self._registry.configuration.problem,
         }
 
     def stats(self) -> RegistryStats:
-        made = self._registry.configuration.last
+        current = self._registry.configuration.current
         return RegistryStats(
-            generation=made.generation if made else 0,
-            bound=len(made.bound.plugins) if made else 0,
+            generation=current.number if current else 0,
+            bound=len(current.plugins) if current else 0,
             endpoints=(self._announced, self._asked),
         )
 
@@ -175,7 +177,7 @@ class _Serving:
         answers = await presence.ask(
             self._transport, "STATS", subjects.REGISTRY_SERVICE, window=PRESENCE_WINDOW
         )
-        return any(_owner(answer) for answer in answers)
+        return any(map(_follows_a_file, answers))
 
     async def _written(self, made: Made) -> None:
         """Tell everybody: the settings may be others than before a restart."""
@@ -223,6 +225,9 @@ class _Serving:
                 if str(e) != self._file_problem:
                     log.error("the changed settings file is not in force: %s", e)
                 self._file_problem = str(e)
+            except Exception as e:  # who follows no file any more must not look as if it did
+                log.exception("the settings file cannot be followed")
+                self._file_problem = f"a defect: {e!r}"
 
     async def _on_settings(self, settings: Settings) -> None:
         lack = payload_problem(settings.max_event_bytes, self._transport.max_payload)
@@ -234,8 +239,12 @@ class _Serving:
             self._ensured = settings.streams
 
     def _on_configuration(self, entry: Entry) -> None:
-        """Write it anew over what no registry wrote; dispatchers keep the last good one so long."""
-        if not is_document(entry.value):
+        """Hear what others made. Over what no registry wrote it is written anew; dispatchers keep
+        the last good one so long.
+        """
+        if is_document(entry.value):
+            self._registry.configuration.heard(entry)
+        else:
             log.error("configuration_overwritten generation=%d; writing it anew", entry.revision)
             self._again.set()
 
@@ -251,12 +260,12 @@ class _Serving:
         return await _counted(self._asked, self._control.answer(principal, operation, body))
 
 
-def _owner(answer: dict[str, Any]) -> str | None:
-    """Who owns the settings, as a registry says; anybody may answer in its name, in any shape."""
+def _follows_a_file(answer: dict[str, Any]) -> bool:
+    """Tell whether a registry says so; anybody may answer in its name, in any shape."""
     match answer.get("endpoints"):
-        case [{"data": {"owner": str(owner)}}, *_]:
-            return owner
-    return None
+        case [{"data": {"file": str()}}, *_]:
+            return True
+    return False
 
 
 async def _counted(endpoint: Endpoint, answer: Awaitable[bytes]) -> bytes:

@@ -347,7 +347,8 @@ async def test_applied_settings_that_cannot_be_read_serve_on_until_others_are_ap
     await bus.control("apply", settings={"plugins": GUARD})
     generation = await bus.served()
     config = await bus.engine.bucket(bus.transport, subjects.CONFIG_BUCKET)
-    document = bus.registry.configuration.last.bound.document  # type: ignore[union-attr]
+    assert bus.registry.configuration.current is not None
+    document = bus.registry.configuration.current.document
     unknown = msgspec.Raw(b'{"tree":{"unknown":1},"source":"tomorrow"}')
     await config.update(
         subjects.CONFIG_KEY,

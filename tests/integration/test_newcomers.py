@@ -305,7 +305,7 @@ def speaking(name: str, version: str, data: dict[str, Any]) -> Service:
             "is in force, and dispatcher ff00ff00",
         ),
         (
-            speaking("hookbus-registry", "0.1.0", {"generation": 1, "owner": "file /theirs.toml"}),
+            speaking("hookbus-registry", "0.1.0", {"generation": 1, "file": "file /theirs.toml"}),
             "registry",
             "two buses share this NATS account",
         ),
@@ -320,7 +320,7 @@ def test_roles_that_do_not_belong_together_are_told(
         if check == "registry":
             services.append(
                 speaking(
-                    "hookbus-registry", "0.1.0", {"owner": "file /ours.toml"} | {"generation": 1}
+                    "hookbus-registry", "0.1.0", {"file": "file /ours.toml"} | {"generation": 1}
                 )
             )
         presences = [Presence(transport, one) for one in services]

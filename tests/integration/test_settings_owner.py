@@ -162,3 +162,50 @@ def test_in_development_a_file_is_followed_and_others_may_apply_all_the_same(
         bus.control("apply", settings={"timeout_ms": 700})
 
         assert (first, value(bus.url, "timeout_ms")) == (900, 700)
+
+
+def test_a_registry_hears_what_operators_applied_at_another(
+    own_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    """Each says of itself whether the bus waits for settings; none may say so falsely."""
+    file = tmp_path / "mine.toml"
+    file.write_text("timeout_ms = 910")
+    environ = {"HOOKBUS_NATS_URL": own_broker.url}
+    with (
+        running(serve("registry"), tmp_path, **environ) as one,
+        running(serve("registry"), tmp_path, **environ) as other,
+        running(serve("dispatcher"), tmp_path, **environ),
+    ):
+        eventually(lambda: is_ready(one) and is_ready(other))
+        before = [health(process)["waiting"] for process in (one, other)]
+        done = run(own_broker.url, "settings", "apply", str(file))
+
+        assert before == [True, True]
+        assert done.returncode == 0, done.stderr
+        for process in (one, other):
+            eventually(lambda process=process: health(process)["generation"] == 1)
+            assert health(process)["waiting"] is False
+
+
+def test_the_settings_are_a_files_only_as_long_as_a_registry_follows_it(
+    own_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    """Who merely knows of the owner keeps nobody from taking the settings over."""
+    file = tmp_path / "owning.toml"
+    file.write_text("timeout_ms = 910")
+    environ = {"HOOKBUS_NATS_URL": own_broker.url}
+    with running([*serve("registry"), "--settings", str(file)], tmp_path, **environ) as owning:
+        eventually(lambda: is_ready(owning))
+        beside = Process(serve("registry"), tmp_path, **environ)
+        eventually(lambda: is_ready(beside))
+        known = health(beside)
+    try:
+        with running(serve("registry"), tmp_path, **environ) as successor:
+            eventually(lambda: is_ready(successor))
+            after = health(successor)
+    finally:
+        beside.close()
+
+    owner = f"the file {str(file)!r}"
+    assert (known["owner"], known["file"]) == (owner, None)
+    assert (after["owner"], after["file"]) == (None, None)

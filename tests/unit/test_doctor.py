@@ -103,8 +103,8 @@ ABSENT: dict[str, Any] = {"listed": None, "settings": None, "registries": ()}
         (
             {
                 "registries": (
-                    RegistryStats(instance="r", version="1.0.0", generation=7, owner="file /a"),
-                    RegistryStats(instance="q", version="1.0.0", generation=7, owner="file /b"),
+                    RegistryStats(instance="r", version="1.0.0", generation=7, file="file /a"),
+                    RegistryStats(instance="q", version="1.0.0", generation=7, file="file /b"),
                 )
             },
             "registry",

@@ -32,7 +32,7 @@ def _registries(view: BusView) -> Iterator[Finding]:
             next_ = "its log says more; these credentials may not be an operator's"
         yield problem("registry", view.refusal, next_)
         return
-    owners = sorted({stats.owner for stats in view.registries if stats.owner is not None})
+    owners = sorted({stats.file for stats in view.registries if stats.file is not None})
     if len(owners) > 1:
         yield problem(
             "registry",
