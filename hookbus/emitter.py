@@ -8,14 +8,13 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeAlias
 
 import msgspec
 
 from hookbus import json_values, subjects
 from hookbus.attributes import check_attributes, check_dry_run, check_source, check_timeout
-from hookbus.config.connection import Connection, check_url, identify, nats_options
+from hookbus.config.connection import connection_to, nats_options
 from hookbus.errors import (
     ConnectFailed,
     Disconnected,
@@ -36,7 +35,6 @@ from hookbus.wire.limits import NOT_JSON
 
 OnUnavailable: TypeAlias = Literal["raise", "block", "continue"]
 
-DEFAULT_URL: Final = "nats://127.0.0.1:4222"
 DEFAULT_TIMEOUT: Final = 1.0  # seconds
 LONGEST_WAIT: Final = 31.0  # seconds; an event without a timeout of its own may take up to 30
 
@@ -96,7 +94,7 @@ class Emitter:
     @classmethod
     def connect(
         cls,
-        url: str = DEFAULT_URL,
+        url: str | None = None,
         *,
         source: str,
         principal: str = subjects.ANONYMOUS,
@@ -106,23 +104,30 @@ class Emitter:
     ) -> Self:
         """Prepare an emitter with its own connection, opened by ``async with`` or :meth:`open`.
 
+        Without *url* the broker is ``HOOKBUS_NATS_URL`` (else ``nats://127.0.0.1:4222``), and what
+        is not said here is taken from ``HOOKBUS_PRINCIPAL``, ``HOOKBUS_CREDS`` and
+        ``HOOKBUS_TLS_…``; with a *url* nothing is taken from the environment.
+
         *connection*: the files ``creds`` (whose principal is then ours), ``tls_ca``, ``tls_cert``
-        and ``tls_key``, as the variables ``HOOKBUS_CREDS`` and ``HOOKBUS_TLS_…`` name them; and
-        what goes to :meth:`hookbus.transport.NatsTransport.connect`: ``name``,
-        ``connect_timeout`` (seconds) and ``options``, such as ``{"tls": ssl_context}``.
+        and ``tls_key``; and what goes to :meth:`hookbus.transport.NatsTransport.connect`:
+        ``name``, ``connect_timeout`` (seconds) and ``options``, such as ``{"tls": ssl_context}``.
 
         Raises:
             InvalidOption, TypeError: An option cannot be.
-            SettingsError: A file cannot be used, or the credentials are another principal's.
+            SettingsError: A file or a variable cannot be used, or the credentials are another
+                principal's.
         """
-        check_url(url)
         _check_connection(connection)
         files = {name: connection.pop(name) for name in _FILES if name in connection}
-        principal = _with_files(url, principal, files, connection)
+        to = connection_to(url, principal, **files)
+        if made := nats_options(to):
+            connection["options"] = {**made, **(connection.get("options") or {})}
         emitter = cls(
-            source=source, principal=principal, on_unavailable=on_unavailable, timeout=timeout
+            source=source, principal=to.principal, on_unavailable=on_unavailable, timeout=timeout
         )
-        emitter._connect = partial(NatsTransport.connect, url, principal=principal, **connection)
+        emitter._connect = partial(
+            NatsTransport.connect, to.nats_url, principal=to.principal, **connection
+        )
         return emitter
 
     async def open(self) -> Self:
@@ -331,22 +336,6 @@ def _check_connection(options: Mapping[str, Any]) -> None:
         raise TypeError(f"unknown options of the connection: {unknown}; expected some of {known}")
     if "connect_timeout" in options:
         check_timeout(options["connect_timeout"] or 0, "connect_timeout")
-
-
-def _with_files(
-    url: str, principal: str, files: Mapping[str, Any], connection: dict[str, Any]
-) -> str:
-    """Add to *connection* what the files make of it; return who we are."""
-    paths = {name: Path(file) for name, file in files.items() if file is not None}
-    if ("tls_cert" in paths) != ("tls_key" in paths):
-        raise InvalidOption("tls_cert, tls_key: expected both or none")
-    if "creds" in paths:
-        principal, _ = identify(paths["creds"], principal, "principal", "creds")
-    creds, authority, certificate, key = (paths.get(name) for name in _FILES)
-    made = nats_options(Connection(url, principal, creds, authority, certificate, key))
-    if made:
-        connection["options"] = {**made, **(connection.get("options") or {})}
-    return principal
 
 
 def _json_values(data: Any) -> Any:

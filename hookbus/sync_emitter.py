@@ -13,7 +13,7 @@ from typing import Any, Final, Self, TypeAlias, TypeVar
 
 from hookbus import subjects
 from hookbus.attributes import check_timeout
-from hookbus.emitter import DEFAULT_TIMEOUT, DEFAULT_URL, LONGEST_WAIT, Emitter, OnUnavailable
+from hookbus.emitter import DEFAULT_TIMEOUT, LONGEST_WAIT, Emitter, OnUnavailable
 from hookbus.errors import ConnectFailed, Unavailable
 from hookbus.models import Decision
 
@@ -36,7 +36,7 @@ class SyncEmitter:
 
     def __init__(
         self,
-        url: str = DEFAULT_URL,
+        url: str | None = None,
         *,
         source: str,
         principal: str = subjects.ANONYMOUS,
@@ -61,7 +61,7 @@ class SyncEmitter:
         _made.add(self)
 
     @classmethod
-    def connect(cls, url: str = DEFAULT_URL, *, source: str, **options: Any) -> Self:
+    def connect(cls, url: str | None = None, *, source: str, **options: Any) -> Self:
         """Make one as :meth:`Emitter.connect` does, for ``with`` or to keep.
 
         >>> with SyncEmitter.connect("nats://127.0.0.1:4222", source="/shop") as bus:
@@ -133,7 +133,7 @@ if hasattr(os, "register_at_fork"):
 class _LoopThread:
     """A thread with an event loop and one emitter on it, connected at its first use."""
 
-    def __init__(self, url: str, options: dict[str, Any]) -> None:
+    def __init__(self, url: str | None, options: dict[str, Any]) -> None:
         self._emitter = Emitter.connect(url, **options)
         self._loop = asyncio.new_event_loop()
         self._begun: set[Future[Any]] = set()

@@ -6,7 +6,7 @@ import os
 import re
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -73,6 +73,33 @@ def connection_from(environ: Mapping[str, str] | None = None) -> Connection:
         tls_key=key,
         kind=kind,
     )
+
+
+def connection_to(
+    url: str | None,
+    principal: str = ANONYMOUS,
+    environ: Mapping[str, str] | None = None,
+    **files: str | Path | None,
+) -> Connection:
+    """Put together what a program says itself: *url*, *principal*, and ``creds``, ``tls_…`` files.
+
+    Without *url* the environment says what the program does not; with one it says nothing, so that
+    a program with two buses never takes one's credentials to the other.
+
+    Raises:
+        TypeError, InvalidOption: An argument cannot be.
+        SettingsError: As `connection_from`; or credentials and principal are not of one.
+    """
+    said = connection_from(environ) if url is None else Connection(url)
+    check_url(said.nats_url)
+    paths: dict[str, Any] = {n: Path(file) for n, file in files.items() if file is not None}
+    if ("tls_cert" in paths) != ("tls_key" in paths):
+        raise InvalidOption("tls_cert, tls_key: expected both or none")
+    said = replace(said, **paths)
+    if said.creds is not None:
+        principal, kind = identify(said.creds, principal, "principal", "creds")
+        return replace(said, principal=principal, kind=kind)
+    return said if principal == ANONYMOUS else replace(said, principal=principal)
 
 
 def identify(creds: Path, principal: str, said: str, origin: str) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from hookbus.config import connection
 from hookbus.config.connection import (
     Connection,
     connection_from,
+    connection_to,
     default_data_dir,
     without_password,
 )
@@ -124,3 +125,29 @@ def test_the_connection_needs_the_standard_library_only() -> None:
 
     outside = {name for name in imported if name.split(".")[0] not in sys.stdlib_module_names}
     assert outside == {"hookbus.config.credentials", "hookbus.errors", "hookbus.subjects"}
+
+
+ELSEWHERE = {"HOOKBUS_NATS_URL": "nats://elsewhere:4222", "HOOKBUS_PRINCIPAL": "chat"}
+
+
+def test_what_a_program_does_not_say_the_environment_does() -> None:
+    assert connection_to(None, environ=ELSEWHERE) == Connection("nats://elsewhere:4222", "chat")
+    assert connection_to(None, "shop", ELSEWHERE).principal == "shop"
+    assert connection_to(None, environ={}) == Connection()
+
+
+def test_a_program_that_names_its_broker_takes_nothing_from_the_environment() -> None:
+    environ = {**ELSEWHERE, "HOOKBUS_TLS_CA": "ca.pem", "HOOKBUS_CREDS": "nowhere.json"}
+
+    assert connection_to("nats://here:4222", environ=environ) == Connection("nats://here:4222")
+
+
+def test_a_file_that_a_program_names_wins_over_the_environments() -> None:
+    environ = {"HOOKBUS_TLS_CA": "ca.pem"}
+
+    assert connection_to(None, environ=environ, tls_ca="other.pem").tls_ca == Path("other.pem")
+
+
+def test_credentials_of_the_environment_say_who_a_program_is(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"HOOKBUS_CREDS"):
+        connection_to(None, environ={"HOOKBUS_CREDS": str(tmp_path / "none.json")})
