@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from hookbus.config.flatten import flatten
-from hookbus.config.settings import Settings
+from hookbus.config.flatten import Row, flatten
+from hookbus.config.settings import DEFAULT_ORIGIN, Settings
 from hookbus.configuration import Made
 from hookbus.errors import Problem
 from hookbus.snapshot import Binding
@@ -44,14 +44,27 @@ def _hook(binding: Binding, origins: dict[str, str]) -> dict[str, Any]:
 
 
 def difference(before: Settings, after: Settings) -> list[dict[str, Any]]:
-    """What other settings change, as ``{key, before, after}``; None is not said."""
-    old = {row.key: row.value for row in flatten(before)}
-    new = {row.key: row.value for row in flatten(after)}
+    """What other settings change, as ``{key, before, after}``; None is not said.
+
+    Of a table that is new or gone only what it says is a change, not the defaults beside that.
+    """
+    old = {row.key: row for row in flatten(before)}
+    new = {row.key: row for row in flatten(after)}
     return [
-        {"key": key, "before": plain(old.get(key)), "after": plain(new.get(key))}
+        {"key": key, "before": _value(old.get(key)), "after": _value(new.get(key))}
         for key in sorted({*old, *new})
-        if old.get(key) != new.get(key)
+        if _differ(old.get(key), new.get(key))
     ]
+
+
+def _value(row: Row | None) -> Any:
+    return None if row is None else plain(row.value)
+
+
+def _differ(old: Row | None, new: Row | None) -> bool:
+    if old is not None and new is not None:
+        return bool(old.value != new.value)
+    return any(row is not None and row.origin != DEFAULT_ORIGIN for row in (old, new))
 
 
 def plain(value: Any) -> Any:

@@ -105,22 +105,32 @@ class Bus:
         return asyncio.run(emit())
 
     def control(self, operation: str, **members: Any) -> dict[str, Any]:
-        async def ask() -> dict[str, Any]:
-            transport = await NatsTransport.connect(self.url, principal="ops")
-            try:
-                return await request(transport, "ops", operation, **members)
-            finally:
-                await transport.close()
-
-        return asyncio.run(ask())
+        return control(self.url, operation, **members)
 
     def wait_served(self) -> None:
-        """Return when the dispatcher uses the newest configuration."""
-        self.control("wait_generation", generation=self.control("list")["generation"])
+        wait_served(self.url)
 
     def plugins(self) -> dict[str, int]:
         """The replicas that answer, by the name of each plugin that is known."""
         return {p["plugin"]: len(p["replicas"]) for p in self.control("list")["plugins"]}
+
+
+def control(url: str, operation: str, **members: Any) -> dict[str, Any]:
+    """Ask the registry of a bus without credentials."""
+
+    async def ask() -> dict[str, Any]:
+        transport = await NatsTransport.connect(url, principal="ops")
+        try:
+            return await request(transport, "ops", operation, **members)
+        finally:
+            await transport.close()
+
+    return asyncio.run(ask())
+
+
+def wait_served(url: str) -> None:
+    """Return when the dispatcher uses the newest configuration."""
+    control(url, "wait_generation", generation=control(url, "list")["generation"])
 
 
 @contextmanager

@@ -108,10 +108,16 @@ def to_be_announced(settings: Settings) -> list[Problem]:
     consequence = (
         "a registry refuses to start" if is_for_production(settings) else "the hook is not bound"
     )
-    return [
+    unsaid = [
         Problem(at, f"not said: {consequence} until the plugin has announced it")
         for at in _unsaid(settings)
     ]
+    hookless = [
+        Problem(join("plugins", plugin), "names no hook: it is asked about those that it announces")
+        for plugin, about in settings.plugins.items()
+        if not is_for_production(settings) and not about.hooks and about.manifest is None
+    ]
+    return unsaid + hookless
 
 
 def is_for_production(settings: Settings) -> bool:
@@ -129,8 +135,12 @@ def _unsaid(settings: Settings) -> Iterator[str]:
 
 
 def _problems(settings: Settings) -> Iterable[Problem]:
-    """Find what the registry would find when it binds: unknown types, wrong conditions."""
-    bound = bind({}, settings, Overrides(), 0.0)
+    """Find what the registry would find when it binds: unknown types, wrong conditions.
+
+    A file that does not say the mode may be meant for a bus that waits for announcements.
+    """
+    mode = "production" if is_for_production(settings) else "development"
+    bound = bind({}, settings.model_copy(update={"mode": mode}), Overrides(), 0.0)
     found = [problem for problems in bound.problems.values() for problem in problems]
     return dict.fromkeys([*found, *_condition_problems(settings)])
 

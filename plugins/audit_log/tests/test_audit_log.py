@@ -75,6 +75,15 @@ def test_an_entry_says_who_what_and_why_without_the_payload() -> None:
     }
 
 
+def test_the_line_that_the_page_shows_has_the_members_of_a_real_one() -> None:
+    page = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    shown = json.loads(page.split("```json line\n")[1].split("```")[0])
+    real = entry(EVENT, NOW, include_data=False)
+
+    assert list(shown) == list(real)
+    assert list(shown["event"]) == list(real["event"])
+
+
 def test_the_payload_is_written_when_it_is_asked_for() -> None:
     assert entry(EVENT, NOW, include_data=True)["data"] == {"text": "secret\nline"}
 

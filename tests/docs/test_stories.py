@@ -1,0 +1,98 @@
+"""Pages that are lived as they are read: every code block in order, in an empty folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.docs.story import Reader, blocks_of, reader, shape
+
+ROOT: Final = Path(__file__).parents[2]
+
+#: Pages that begin with nothing.
+STORIES: Final = (
+    "README.md",
+    "docs/start-emitter.md",
+    "docs/start-plugin.md",
+    "docs/cookbook.md",
+    "docs/cli.md",
+)
+
+#: Pages whose reader has a bus.
+ON_A_BUS: Final = (
+    "docs/verdict_bytes.md",
+    "plugins/audit_log/README.md",
+    "plugins/guard_tools/README.md",
+    "plugins/redact_secrets/README.md",
+)
+
+#: Blocks that a story leaves out → who runs them.
+ELSEWHERE: Final[Mapping[tuple[str, str], str]] = {
+    ("README.md", "install"): ".ci/run",
+    ("README.md", "tests"): ".ci/run",
+    ("README.md", "wheel"): "tests/integration/test_wheel.py",
+    ("plugins/audit_log/README.md", "line"): "plugins/audit_log/tests/test_audit_log.py",
+}
+
+
+def tell(somebody: Reader, page: str) -> None:
+    """Let *somebody* do what *page* says, block by block."""
+    for block in blocks_of(ROOT / page):
+        if (page, block.label) not in ELSEWHERE:
+            try:
+                somebody.follow(block)
+            except AssertionError as e:
+                e.add_note(f"{page}:{block.line}")
+                raise
+
+
+@pytest.fixture(scope="module")
+def on_a_bus(
+    nats_server_program: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Reader]:
+    with reader(tmp_path_factory.mktemp("reader")) as somebody:
+        somebody.open_terminal("hookbus up")
+        yield somebody
+
+
+@pytest.mark.usefixtures("nats_server_program")
+@pytest.mark.parametrize("page", STORIES)
+def test_whoever_does_what_a_page_says_sees_what_it_shows(page: str, tmp_path: Path) -> None:
+    with reader(tmp_path) as somebody:
+        tell(somebody, page)
+
+
+@pytest.mark.parametrize("page", ON_A_BUS)
+def test_whoever_has_a_bus_sees_what_a_page_shows(page: str, on_a_bus: Reader) -> None:
+    tell(on_a_bus, page)
+
+
+def test_no_page_has_a_code_block_that_nobody_runs() -> None:
+    """A labelled block of another page is run by the test that names its label."""
+    tests = "".join(file.read_text() for file in (ROOT / "tests").glob("**/*.py"))
+    pages = [ROOT / "README.md"]
+    for folder in ("docs", "plugins", "services"):
+        pages += (ROOT / folder).glob("**/*.md")
+    unclaimed = [
+        f"{page.relative_to(ROOT)}:{block.line}"
+        for page in pages
+        if str(page.relative_to(ROOT)) not in (*STORIES, *ON_A_BUS)
+        for block in blocks_of(page)
+        if not block.label or f'"{block.label}"' not in tests
+    ]
+
+    assert unclaimed == []
+
+
+def test_what_a_story_leaves_out_is_run_by_a_file_that_exists() -> None:
+    assert [file for file in ELSEWHERE.values() if not (ROOT / file).exists()] == []
+
+
+def test_a_page_that_shows_something_else_than_is_printed_is_found_out() -> None:
+    assert shape("✗ block  it took 1.8 ms\n", "✗ block  it took 0.3 ms")
+    assert shape("a\nb\nc\n", "a\n…\nc")
+    assert not shape("✗ block", "✓ continue")
+    assert not shape("a\nb\nc\n", "a\nc")
