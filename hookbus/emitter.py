@@ -8,7 +8,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final, Literal, Self, TypeAlias
+from typing import Any, Final, Literal, Protocol, Self, TypeAlias
 
 import msgspec
 
@@ -46,6 +46,15 @@ log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 
 
+class Requests(Protocol):
+    """All that an emitter needs of a connection; every ``hookbus.transport.Transport`` has it."""
+
+    async def request(
+        self, subject: str, data: bytes, *, timeout: float, headers: Mapping[str, str] | None = None
+    ) -> Message:
+        """Publish and return the first reply; see :meth:`hookbus.transport.Transport.request`."""
+
+
 class Emitter:
     """Fires events and returns decisions. One per process is enough; it may be shared by all tasks.
 
@@ -56,7 +65,7 @@ class Emitter:
 
     def __init__(
         self,
-        transport: Transport | None = None,
+        transport: Requests | None = None,
         *,
         source: str,
         principal: str = subjects.ANONYMOUS,
@@ -274,7 +283,7 @@ class Emitter:
         except Disconnected as e:
             raise _unavailable("disconnected", f"not connected to the broker: {e}") from e
 
-    def _opened(self) -> Transport:
+    def _opened(self) -> Requests:
         if self._link is not None:
             return self._link.transport
         if self._transport is None:

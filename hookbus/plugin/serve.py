@@ -103,8 +103,8 @@ class PluginServer:
         await self._transport.flush()
         source = f"/plugins/{plugin.name}"
         plugin.serve_with(Emitter(self._transport, source=source, principal=plugin.name))
-        self._transport.on_reconnect(self._announce_again)
-        self._announce_again()
+        self._transport.on_reconnect(self.announce_again)
+        self.announce_again()
 
     async def announced(self) -> AnnounceAnswer | None:
         """Wait until the registry has answered."""
@@ -222,7 +222,8 @@ class PluginServer:
             return
         self._plugin.configure(values)
 
-    def _announce_again(self) -> None:
+    def announce_again(self) -> None:
+        """Tell the registry again that the plugin is there; :meth:`announced` waits for it."""
         if self._announcing is not None:
             self._announcing.cancel()
         self._announcing = self._loop.create_task(self._announce())
