@@ -7,6 +7,7 @@ import logging
 import sys
 import typing
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
@@ -29,6 +30,17 @@ _AnyHandler = TypeVar("_AnyHandler", bound=Callable[..., Any])
 INTERRUPTED: Final = 130  # exit code after ctrl-C, as of a shell
 
 log = logging.getLogger(__name__)
+
+#: Set while a file is executed only to get at its plugin: its ``run()`` must not serve then.
+loading: ContextVar[bool] = ContextVar("hookbus_loading", default=False)
+
+
+class OnlyLoaded(BaseException):
+    """Ends the execution of a file at its ``plugin.run()``; no ``except Exception`` stops it."""
+
+    def __init__(self, plugin: Plugin) -> None:
+        super().__init__(f"plugin {plugin.name!r} was loaded")
+        self.plugin = plugin
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +193,8 @@ class Plugin:
         Raises:
             RuntimeError: An event loop is running already; serve it there with ``PluginServer``.
         """
+        if loading.get():
+            raise OnlyLoaded(self)
         try:
             from hookbus.plugin.run import run  # the one place where an SDK import costs a process
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 import msgspec
 
@@ -15,7 +15,11 @@ _MAX_TEXT: Final = 600  # characters
 _MAX_VALUE: Final = 200
 _MAX_FIELDS: Final = 12
 
-_WORDS: Final[Mapping[type[Any], str]] = {Continue: "continue", Intercept: "intercept", Block: "block"}
+_WORDS: Final[Mapping[type[Any], str]] = {
+    Continue: "continue",
+    Intercept: "intercept",
+    Block: "block",
+}
 
 
 def assert_blocks(
@@ -52,12 +56,9 @@ def assert_blocks(
     ]
     if reason is not None and reason not in (getattr(answer, "reason", None) or ""):
         others.append(f"a reason with {reason!r}")
-    if found != "block":
-        _fail(" and ".join(("block", *others)), answer)
-    if others:
-        _fail(f"block with {' and '.join(others)}", answer)
-    assert isinstance(answer, Decision | Block)  # noqa: S101
-    return answer
+    if found != "block" or others:
+        _fail(", ".join(("block", *others)), answer)
+    return cast(Decision | Block, answer)
 
 
 def assert_intercepts(
