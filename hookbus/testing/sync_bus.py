@@ -129,11 +129,8 @@ class SyncBus:
         server = self._servers[plugin.name] = self._thread.run(self._bus.serve(plugin))
         answered = server.answered
         if answered is not None and answered.state != "bound":
-            found = [Problem(p.get("at", ""), p.get("message", "")) for p in answered.problems]
-            unnamed = Problem("", "in production the settings must name it: settings(plugins=…)")
-            raise InvalidManifest(
-                f"plugin {plugin.name!r} is {answered.state}", tuple(found or [unnamed])
-            )
+            found = (Problem(p.get("at", ""), p.get("message", "")) for p in answered.problems)
+            raise InvalidManifest(f"plugin {plugin.name!r} is {answered.state}", tuple(found))
 
     def unplug(self, name: str) -> None:
         """Let a plugin say goodbye and go; return when nobody asks it any more.
