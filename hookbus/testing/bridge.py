@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from hookbus.config.connection import DEFAULT_NATS_URL
 from hookbus.emitter import Emitter
 from hookbus.message import Message
 from hookbus.sync_emitter import Emits, SyncEmitter, Work
@@ -31,7 +32,7 @@ class BridgedSyncEmitter(SyncEmitter):
     """A SyncEmitter without a connection of its own."""
 
     def __init__(self, thread: BusThread, emitter: Emitter, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(DEFAULT_NATS_URL, **options)  # which is never connected to
         self._bus = thread
         self._emitter = emitter
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 MARKER = "hookbus_broker"
 
+#: Variables that say how to connect: code under test must not meet the developer's own bus.
+_CONNECTION = ("HOOKBUS_NATS_URL", "HOOKBUS_PRINCIPAL", "HOOKBUS_CREDS", "HOOKBUS_TLS_")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
@@ -31,9 +34,9 @@ def hookbus(
 ) -> Iterator[SyncBus]:
     """A whole bus for this test: plug plugins in, or script what they answer, and emit.
 
-    In memory, or with ``@pytest.mark.hookbus_broker`` on a nats-server of the test's own. See
-    ``hookbus.testing.SyncBus``, and ``assert_blocks``, ``assert_intercepts`` and
-    ``assert_continues`` beside it.
+    In memory, or with ``@pytest.mark.hookbus_broker`` on a nats-server of the test's own, which
+    then is ``HOOKBUS_NATS_URL``. See ``hookbus.testing.SyncBus``, and beside it ``assert_blocks``,
+    ``assert_intercepts`` and ``assert_continues``.
     """
     is_real = request.node.get_closest_marker(MARKER) is not None
     try:
@@ -47,7 +50,14 @@ def hookbus(
         )
     if is_real:
         _demand_nats_server()
-    with SyncBus(tmp_path_factory.mktemp("nats") if is_real else None) as bus:
+    with (
+        SyncBus(tmp_path_factory.mktemp("nats") if is_real else None) as bus,
+        pytest.MonkeyPatch.context() as environment,
+    ):
+        if is_real:
+            for name in [name for name in os.environ if name.startswith(_CONNECTION)]:
+                environment.delenv(name)
+            environment.setenv("HOOKBUS_NATS_URL", bus.url)
         yield bus
 
 

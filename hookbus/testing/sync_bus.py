@@ -86,6 +86,9 @@ class SyncBus:
     def url(self) -> str:
         """Where the real broker is, for code that connects itself: ``nats://127.0.0.1:…``.
 
+        With pytest it stands in ``HOOKBUS_NATS_URL``, too, so ``Emitter.connect(source=…)`` finds
+        it as it finds the bus in production.
+
         Raises:
             RuntimeError: The bus is in memory, where only what :meth:`emitter` gives can reach it.
         """

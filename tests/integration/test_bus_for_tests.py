@@ -66,3 +66,30 @@ def test_the_worst_day_comes_and_goes(bus: SyncBus, code: UnavailableCode) -> No
     assert raised.value.code == code
     assert_blocks(decision, cause="unavailable", code=code)
     assert_blocks(bus.emit("message_received", HI), by="guard", cause="verdict")
+
+
+pytest_plugins = ("pytester",)
+
+
+def test_with_the_marker_code_that_names_no_url_finds_the_bus(
+    nats_server_program: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("HOOKBUS_CREDS", "/nowhere")
+    pytester.makepyfile(
+        """
+import pytest
+from hookbus import Block, SyncEmitter
+from hookbus.testing import assert_blocks
+
+@pytest.mark.hookbus_broker
+def test_it(hookbus):
+    hookbus.answers("guard", "message_received", Block("no"))
+    with SyncEmitter.connect(source="/chat", timeout=5.0) as emitter:
+        assert_blocks(emitter.emit("message_received", {"text": "hi"}), by="guard")
+"""
+    )
+
+    result = pytester.runpytest_inprocess("-W", "error", "-p", "hookbus.testing.pytest_plugin")
+
+    result.assert_outcomes(passed=1)
