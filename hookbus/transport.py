@@ -34,6 +34,15 @@ from hookbus.message import MessageCallback as MessageCallback
 from hookbus.message import check_sendable
 from hookbus.nats_client import NatsClient, to_transport_error
 
+__all__ = [
+    "Message",
+    "MessageCallback",
+    "NatsSubscription",
+    "NatsTransport",
+    "Subscription",
+    "Transport",
+]
+
 log = logging.getLogger("hookbus.transport")
 
 _OPTIONS: Final[dict[str, Any]] = {
@@ -68,7 +77,8 @@ class Transport(Protocol):
     """
 
     @property
-    def is_connected(self) -> bool: ...
+    def is_connected(self) -> bool:
+        """Tell whether what is published now reaches the broker."""
 
     @property
     def max_payload(self) -> int:
@@ -134,7 +144,7 @@ class Transport(Protocol):
         """Send what was published, then close. Safe to call twice."""
 
 
-class NatsTransport:
+class NatsTransport(Transport):
     """A Transport over one NATS connection, which comes back by itself as often as it is lost."""
 
     def __init__(self, url: str, principal: str) -> None:
@@ -372,7 +382,7 @@ class NatsTransport:
         log.log(logging.DEBUG if is_loss else logging.WARNING, "%s: %s", self._url, words_of(error))
 
 
-class NatsSubscription:
+class NatsSubscription(Subscription):
     """Interest in a subject at a NATS broker."""
 
     def __init__(

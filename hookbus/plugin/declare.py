@@ -48,6 +48,9 @@ class Hook:
     """A declared hook and who handles it.
 
     Attributes:
+        options: what it asks for, as declared (``type``, ``phase``, ``timeout_ms``, …); the
+            operator's settings win.
+        handler: the function below ``@plugin.hook(…)``.
         payload: the model that the handler's annotation names; None hands over plain JSON values.
         is_async: a plain function runs in a thread.
     """
@@ -60,6 +63,10 @@ class Hook:
 
 class Plugin:
     """A plugin: a name, a version, and hooks.
+
+    Attributes:
+        name: ``[a-z][a-z0-9-]*``, at most 63 characters; on the bus, and in the settings.
+        version: SemVer: ``"1.0.0"``.
 
     >>> plugin = Plugin("no-shouting", version="1.0.0")
     >>> @plugin.hook("message_received", phase="validate")

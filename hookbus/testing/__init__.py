@@ -1,4 +1,4 @@
-"""For tests, also for yours: a whole bus in one process, assertions, doubles, and virtual time.
+"""For tests, also for yours: a whole bus in one process, assertions, and virtual time.
 
 With pytest the fixture ``hookbus`` is there as soon as hookbus is installed (``[testing]``):
 
@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from hookbus.testing.asserts import assert_blocks, assert_continues, assert_intercepts
     from hookbus.testing.call import PluginFailed, call_plugin
-    from hookbus.testing.memory import MemoryBroker, MemoryTransport
-    from hookbus.testing.memory_keyvalue import MemoryKeyValue
-    from hookbus.testing.memory_message import MemoryMessage
-    from hookbus.testing.memory_streams import MemoryStreams
+    from hookbus.testing.memory import MemoryBroker as MemoryBroker
+    from hookbus.testing.memory import MemoryTransport as MemoryTransport
+    from hookbus.testing.memory_keyvalue import MemoryKeyValue as MemoryKeyValue
+    from hookbus.testing.memory_message import MemoryMessage as MemoryMessage
+    from hookbus.testing.memory_streams import MemoryStreams as MemoryStreams
     from hookbus.testing.script import Answers
     from hookbus.testing.sync_bus import SyncBus
     from hookbus.testing.virtual_time import Deadlock, VirtualTimeLoop, run_virtual
@@ -31,11 +32,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Answers",
     "Deadlock",
-    "MemoryBroker",
-    "MemoryKeyValue",
-    "MemoryMessage",
-    "MemoryStreams",
-    "MemoryTransport",
     "PluginFailed",
     "SyncBus",
     "VirtualTimeLoop",
@@ -46,6 +42,7 @@ __all__ = [
     "run_virtual",
 ]
 
+#: Where the names are defined; those of the doubles (Memory…) are for hookbus's own tests.
 _HOMES: Final = {
     "Answers": "script",
     "Deadlock": "virtual_time",

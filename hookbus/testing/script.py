@@ -42,14 +42,6 @@ class Answers:
             return said(event)
         return said
 
-    @property
-    def may_change(self) -> bool:
-        return any(isinstance(answer, Intercept) for answer in self._answers)
-
-    @property
-    def is_late(self) -> bool:
-        return any(isinstance(answer, TimeoutError) for answer in self._answers)
-
 
 class Script:
     """The hooks of one scripted plugin, by the types that they ask for."""
@@ -63,11 +55,12 @@ class Script:
     ) -> Answers:
         """Answer *type* like this from now on, in place of what was said of it before."""
         said = Answers(answers)
-        if said.is_late:
+        if any(isinstance(answer, TimeoutError) for answer in answers):
             options = {"timeout_ms": LATE_MS, **options}
         if "name" not in options:
             options = {**options, "name": "pattern" if has_wildcard(type) else default_name(type)}
-        chosen = phase or ("mutate" if said.may_change else "validate")
+        changes = any(isinstance(answer, Intercept) for answer in answers)
+        chosen = phase or ("mutate" if changes else "validate")
         self._hooks[type] = (said, chosen, options)
         return said
 

@@ -36,11 +36,13 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         super().__init__(self._clock)
 
     def time(self) -> float:
+        """Return the seconds of virtual time since the loop was made."""
         return self._clock.now
 
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[*Arguments], T], *args: *Arguments
     ) -> asyncio.Future[T]:
+        """Run *func* in a thread; until it is done, time passes as it really does."""
         job = super().run_in_executor(executor, func, *args)
         self._clock.outstanding_jobs += 1
         job.add_done_callback(self._on_job_done)
