@@ -113,6 +113,8 @@ class Emitter:
     ) -> Self:
         """Prepare an emitter with its own connection, opened by ``async with`` or :meth:`open`.
 
+        *source*, *on_unavailable* and *timeout* are as of :class:`Emitter`.
+
         Without *url* the broker is ``HOOKBUS_NATS_URL`` (else ``nats://127.0.0.1:4222``), and what
         is not said here is taken from ``HOOKBUS_PRINCIPAL``, ``HOOKBUS_CREDS`` and
         ``HOOKBUS_TLS_…``; with a *url* nothing is taken from the environment.
@@ -223,6 +225,8 @@ class Emitter:
         self, type: str, data: Any, *, timeout: float | None = None, **attributes: Any
     ) -> None:
         """Tell the observers of *type*; return once the stream has the event. Nobody decides.
+
+        *data*, *timeout* and *attributes* are as of :meth:`emit`.
 
         Raises:
             TypeError, InvalidOption, InvalidEvent: As :meth:`emit`.

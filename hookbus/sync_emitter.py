@@ -56,7 +56,11 @@ class SyncEmitter:
         timeout: float | None = DEFAULT_TIMEOUT,
         **connection: Any,
     ) -> None:
-        """Take what :meth:`Emitter.connect` takes; nothing is connected yet."""
+        """Take what :meth:`Emitter.connect` takes; nothing is connected yet.
+
+        *url*, *source*, *principal*, *on_unavailable* and *timeout* (seconds) are the same there,
+        *connection*, too.
+        """
         self._options: dict[str, Any] = {
             "source": source,
             "principal": principal,
@@ -74,7 +78,7 @@ class SyncEmitter:
 
     @classmethod
     def connect(cls, url: str | None = None, *, source: str, **options: Any) -> Self:
-        """Make one as :meth:`Emitter.connect` does, for ``with`` or to keep.
+        """Make one of *url*, *source* and *options* as :meth:`Emitter.connect` does, for ``with``.
 
         >>> with SyncEmitter.connect("nats://127.0.0.1:4222", source="/shop") as bus:
         ...     bus.emit("message_received", {"text": "hi"}).raise_for_block()

@@ -113,7 +113,7 @@ class Plugin:
         return callback
 
     def configure(self, config: Mapping[str, Any]) -> None:
-        """Take new values. A callback that raises keeps nobody else from hearing of them."""
+        """Take *config* instead. A callback that raises keeps nobody else from hearing of it."""
         if config == self._config:
             return
         self._config = dict(config)
@@ -171,6 +171,29 @@ class Plugin:
         """Declare a hook; the function below answers it.
 
         The options are wishes: the operator's settings win. What is left out is the bus's default.
+
+        Args:
+            type: an event type, or a pattern: ``chat.*``, ``chat.>``, ``>`` for every type.
+            phase: ``mutate`` may change the data, ``validate`` may not, ``observe`` has no say.
+            name: of the hook, unique within the plugin; by default the type in other letters.
+                A pattern needs one.
+            priority: -1000 … 1000, the lower is asked first; default 100.
+            timeout_ms: milliseconds for one call, 1 … 30000; default 200.
+            min_ms: milliseconds that earlier stages should leave; default 50.
+            on_failure: what no usable answer counts as: ``closed`` (default) or ``open``.
+            mode: what a verdict may do; default ``enforce``.
+            reinvoke: ``if_needed``: a mutate hook is asked again when others changed the data
+                behind it; default ``never``.
+            side_effects: what asking does to the world: ``none`` (default), ``none_on_dry_run``,
+                or ``some``, which blocks dry runs.
+            when: CEL conditions on ``data`` and ``event``; all must hold.
+            writable: JSON Pointers into ``data`` that an Intercept may change; default all.
+            rewrites: JSON Pointers where overwriting an earlier plugin is no conflict.
+            cache_ttl_ms: milliseconds for which a validate verdict holds for the same data; 0
+                (default) asks each time.
+            cache_key: JSON Pointers that a cached verdict depends on; none is all of ``data``.
+            retry: how often a failed call is sent again within *timeout_ms*, 0 … 5; default 0.
+            max_reply_bytes: bytes of the largest reply; default 262144.
 
         Raises:
             InvalidManifest: At once, naming every option that cannot be.

@@ -32,7 +32,7 @@ class Answers:
         self.events: list[HookEvent[Any]] = []
 
     async def answer(self, event: HookEvent[Any]) -> Verdict | None:
-        """Give the next answer; the last one for ever."""
+        """Give the next answer to *event*; the last one for ever."""
         turn = min(len(self.events), len(self._answers) - 1)
         self.events.append(event)
         said = self._answers[turn]

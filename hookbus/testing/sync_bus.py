@@ -206,8 +206,8 @@ class SyncBus:
     ) -> Emitter:
         """Make an :class:`hookbus.Emitter` on this bus, to hand to the code under test.
 
-        It is open already, works on any asyncio event loop, and takes what
-        :meth:`hookbus.Emitter.connect` takes, but for what is about the connection.
+        It is open already, and works on any asyncio event loop. *source*, *principal*,
+        *on_unavailable* and *timeout* (seconds, 1 by default) are as of :class:`hookbus.Emitter`.
         """
         return Emitter(
             Bridge(self._thread, self._bus.transport),
@@ -225,7 +225,11 @@ class SyncBus:
         on_unavailable: OnUnavailable = "raise",
         timeout: float | None = DEFAULT_TIMEOUT,
     ) -> SyncEmitter:
-        """Make a :class:`hookbus.SyncEmitter` on this bus, to hand to the code under test."""
+        """Make a :class:`hookbus.SyncEmitter` on this bus, to hand to the code under test.
+
+        *source*, *principal*, *on_unavailable* and *timeout* (seconds, 1 by default) are as of
+        :class:`hookbus.Emitter`.
+        """
         options: dict[str, Any] = {
             "source": source,
             "principal": principal,

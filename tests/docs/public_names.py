@@ -110,3 +110,27 @@ def methods_of(value: type) -> dict[str, str]:
         if not name.startswith("_")
         and (inspect.isroutine(member) or isinstance(member, property | classmethod | staticmethod))
     }
+
+
+def parameters_of(module: str, name: str) -> Iterator[tuple[str, str]]:
+    """Each parameter of a public function or method, and what is said of the whole."""
+    value = value_of(module, name)
+    for place, function, text in _callables(name, value):
+        if "see :meth:" in text:
+            continue
+        for parameter in inspect.signature(function).parameters:
+            if parameter not in ("self", "cls"):
+                yield f"{place}({parameter})", text
+
+
+def _callables(name: str, value: Any) -> Iterator[tuple[str, Any, str]]:
+    if inspect.isroutine(value):
+        yield name, value, inspect.getdoc(value) or ""
+    if not inspect.isclass(value):
+        return
+    for method, text in methods_of(value).items():
+        if inspect.isroutine(getattr(value, method)):
+            yield f"{name}.{method}", getattr(value, method), text
+    made = value.__dict__.get("__init__")
+    if inspect.isfunction(made) and made.__module__.startswith("hookbus"):
+        yield name, made, f"{inspect.getdoc(made)} {inspect.getdoc(value)}"

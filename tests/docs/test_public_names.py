@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
@@ -54,6 +55,23 @@ def test_every_method_of_a_public_class_is_explained(module: str, name: str) -> 
     methods = public_names.methods_of(public_names.value_of(module, name))
 
     assert [method for method, text in methods.items() if not text] == []
+
+
+#: What users do not make or call themselves: errors, and what stands in for asyncio's own.
+MADE_BY_US = ("hookbus.errors", "Unavailable", "InvalidManifest", "Answers", "VirtualTimeLoop")
+MADE_BY_US += ("NatsTransport(url)", "NatsTransport(principal)")
+
+
+@pytest.mark.parametrize(("module", "name"), NAMES)
+def test_every_parameter_is_named_where_it_is_explained(module: str, name: str) -> None:
+    unsaid = [
+        place
+        for place, text in public_names.parameters_of(module, name)
+        if not re.search(rf"\b{place.partition('(')[2][:-1]}\b", text)
+        and not (module in MADE_BY_US or name in MADE_BY_US or place in MADE_BY_US)
+    ]
+
+    assert unsaid == []
 
 
 def test_the_page_lists_all_of_them() -> None:
