@@ -8,7 +8,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final, Literal, Self, TypeAlias
+from typing import Any, Final, Literal, Protocol, Self, TypeAlias
 
 import msgspec
 
@@ -46,6 +46,15 @@ log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 
 
+class Requests(Protocol):
+    """All that an emitter needs of a connection; every ``hookbus.transport.Transport`` has it."""
+
+    async def request(
+        self, subject: str, data: bytes, *, timeout: float, headers: Mapping[str, str] | None = None
+    ) -> Message:
+        """Publish and return the first reply; see :meth:`hookbus.transport.Transport.request`."""
+
+
 class Emitter:
     """Fires events and returns decisions. One per process is enough; it may be shared by all tasks.
 
@@ -56,7 +65,7 @@ class Emitter:
 
     def __init__(
         self,
-        transport: Transport | None = None,
+        transport: Requests | None = None,
         *,
         source: str,
         principal: str = subjects.ANONYMOUS,
@@ -103,6 +112,8 @@ class Emitter:
         **connection: Any,
     ) -> Self:
         """Prepare an emitter with its own connection, opened by ``async with`` or :meth:`open`.
+
+        *source*, *on_unavailable* and *timeout* are as of :class:`Emitter`.
 
         Without *url* the broker is ``HOOKBUS_NATS_URL`` (else ``nats://127.0.0.1:4222``), and what
         is not said here is taken from ``HOOKBUS_PRINCIPAL``, ``HOOKBUS_CREDS`` and
@@ -215,6 +226,8 @@ class Emitter:
     ) -> None:
         """Tell the observers of *type*; return once the stream has the event. Nobody decides.
 
+        *data*, *timeout* and *attributes* are as of :meth:`emit`.
+
         Raises:
             TypeError, InvalidOption, InvalidEvent: As :meth:`emit`.
             Unavailable: It is not known to be stored.
@@ -274,7 +287,7 @@ class Emitter:
         except Disconnected as e:
             raise _unavailable("disconnected", f"not connected to the broker: {e}") from e
 
-    def _opened(self) -> Transport:
+    def _opened(self) -> Requests:
         if self._link is not None:
             return self._link.transport
         if self._transport is None:

@@ -26,9 +26,37 @@ HookbusError
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
-UnavailableCode = Literal["no_responders", "timeout", "disconnected"]
+__all__ = [
+    "BadPatch",
+    "BrokerError",
+    "ConnectFailed",
+    "ConnectRefused",
+    "ControlError",
+    "CredentialsError",
+    "Disconnected",
+    "HookBlocked",
+    "HookbusError",
+    "InvalidEvent",
+    "InvalidManifest",
+    "InvalidOption",
+    "KeyConflict",
+    "NoResponders",
+    "PayloadTooLarge",
+    "Problem",
+    "PublishDenied",
+    "RequestTimeout",
+    "SettingsError",
+    "SubscriptionDenied",
+    "TransportError",
+    "Unavailable",
+    "UnavailableCode",
+]
+
+#: Why no decision could be had: no dispatcher listens; one did not answer in time; the connection
+#: to the broker is down.
+UnavailableCode: TypeAlias = Literal["no_responders", "timeout", "disconnected"]
 
 
 class HookbusError(Exception):
@@ -41,6 +69,7 @@ class InvalidEvent(HookbusError, ValueError):
     Attributes:
         code: ``invalid_event``, ``unknown_type`` or ``schema``.
         pointer: JSON Pointer of the offending field in the event; ``""`` is the event itself.
+        message: what was found and what was expected, without code and pointer.
     """
 
     def __init__(self, message: str, *, code: str = "invalid_event", pointer: str = "") -> None:
@@ -55,14 +84,14 @@ class InvalidOption(HookbusError, ValueError):
 
 
 class HookBlocked(HookbusError):
-    """The decision was Block.
+    """The decision was Block; :meth:`hookbus.Decision.raise_for_block` raises it.
 
     Attributes:
-        id: decision id.
+        id: the decision's id, which an end user may be shown as reference.
         by: the plugin whose Block is the primary one, or None.
-        reason: for operators.
-        code: for programs.
-        message: may be shown to an end user.
+        reason: for operators, never for end users.
+        code: for programs, or None.
+        message: may be shown to an end user; None when the plugin gave none.
     """
 
     def __init__(
@@ -77,7 +106,12 @@ class HookBlocked(HookbusError):
 
 
 class Unavailable(HookbusError):
-    """No decision could be had; the outcome must not be guessed."""
+    """No decision could be had; the outcome must not be guessed.
+
+    Attributes:
+        code: ``no_responders`` (no dispatcher listens), ``timeout`` (none answered in time) or
+            ``disconnected`` (the connection to the broker is down).
+    """
 
     def __init__(self, message: str, *, code: UnavailableCode) -> None:
         super().__init__(message)
@@ -101,7 +135,12 @@ class Disconnected(TransportError):
 
 
 class PayloadTooLarge(TransportError):
-    """A message larger than the broker takes; both numbers in bytes."""
+    """A message larger than the broker takes.
+
+    Attributes:
+        size: bytes of the message, headers included.
+        max_payload: bytes that the broker takes at most, as it said when we connected.
+    """
 
     def __init__(self, size: int, max_payload: int) -> None:
         super().__init__(f"message of {size} bytes, the broker takes at most {max_payload}")
@@ -135,7 +174,12 @@ class BadPatch(HookbusError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong, and where: ``hooks[0].timeout_ms``, ``expected 1 … 30000, got 0``."""
+    """One thing that is wrong, and where.
+
+    Attributes:
+        at: its place in the document: ``hooks[0].timeout_ms``; ``""`` is all of it.
+        message: ``expected 1 … 30000, got 0``.
+    """
 
     at: str
     message: str
@@ -145,7 +189,11 @@ class Problem:
 
 
 class InvalidManifest(HookbusError):
-    """What a plugin declares cannot be bound; *problems* says each reason."""
+    """What a plugin declares cannot be bound.
+
+    Attributes:
+        problems: a :class:`Problem` for each reason.
+    """
 
     def __init__(self, who: str, problems: tuple[Problem, ...]) -> None:
         super().__init__(f"{who}: " + "; ".join(str(problem) for problem in problems))
@@ -161,7 +209,13 @@ class CredentialsError(SettingsError):
 
 
 class ControlError(HookbusError):
-    """The registry refused an operator's request."""
+    """The registry refused an operator's request, or none answered.
+
+    Attributes:
+        code: for programs, as the registry says it: ``unknown_plugin``, ``owned``,
+            ``unbindable``, ``invalid_settings``, …; ``no_registry`` when none answered.
+        pointer: JSON Pointer of the offending member of the request; ``""`` is all of it.
+    """
 
     def __init__(self, message: str, *, code: str, pointer: str = "") -> None:
         super().__init__(message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from hookbus.errors import PayloadTooLarge, TransportError
 
@@ -16,19 +16,27 @@ _FRAME_BYTES: Final = len("NATS/1.0\r\n\r\n")
 
 
 class Message(Protocol):
-    """One received message. ``reply`` is ``""`` when no answer is wanted."""
+    """One received message."""
 
     @property
-    def subject(self) -> str: ...
+    def subject(self) -> str:
+        """Where it was published: ``hookbus.emit.chat.message_received``."""
+
     @property
-    def reply(self) -> str: ...
+    def reply(self) -> str:
+        """The subject that an answer goes to; ``""`` when none is wanted."""
+
     @property
-    def data(self) -> bytes: ...
+    def data(self) -> bytes:
+        """The body; of hookbus's own messages JSON in UTF-8."""
+
     @property
-    def headers(self) -> Mapping[str, str] | None: ...
+    def headers(self) -> Mapping[str, str] | None:
+        """The NATS headers, None without any."""
 
 
-MessageCallback = Callable[[Message], None]
+#: Gets each message of a subscription, on the event loop; it must not block.
+MessageCallback: TypeAlias = Callable[[Message], None]
 
 
 def is_no_responders(message: Message) -> bool:

@@ -9,7 +9,7 @@ from typing import Final
 NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _WORD: Final = r"[a-z][a-z0-9_]*"
 EVENT_TYPE: Final = re.compile(rf"{_WORD}(?:\.{_WORD}){{0,4}}")
-_TYPE_PATTERN: Final = re.compile(rf"(?:(?:{_WORD}|\*)(?:\.(?:{_WORD}|\*)){{0,4}}(?:\.>)?|>)")
+TYPE_PATTERN: Final = re.compile(rf"(?:(?:{_WORD}|\*)(?:\.(?:{_WORD}|\*)){{0,4}}(?:\.>)?|>)")
 MAX_EVENT_TYPE_LENGTH: Final = 63  # characters
 
 ANONYMOUS: Final = "anonymous"  # the principal of a connection that names none
@@ -76,7 +76,7 @@ def is_event_type(text: str) -> bool:
 
 def is_type_pattern(text: str) -> bool:
     """Tell whether a hook may ask for *text*: an event type, or one with ``*`` or a last ``>``."""
-    return len(text) <= MAX_EVENT_TYPE_LENGTH and _TYPE_PATTERN.fullmatch(text) is not None
+    return len(text) <= MAX_EVENT_TYPE_LENGTH and TYPE_PATTERN.fullmatch(text) is not None
 
 
 def has_wildcard(pattern: str) -> bool:

@@ -9,7 +9,7 @@ import threading
 import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, wait
-from typing import Any, Final, Self, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, Self, TypeAlias, TypeVar
 
 from hookbus import subjects
 from hookbus.attributes import check_timeout
@@ -21,7 +21,19 @@ GRACE: Final = 5.0  # seconds beyond an emit's own timeout until its thread is g
 CONNECT_TIMEOUT: Final = 2.0  # seconds
 
 _Result = TypeVar("_Result")
-_Work: TypeAlias = Coroutine[Any, Any, _Result]
+Work: TypeAlias = Coroutine[Any, Any, _Result]
+
+
+class Emits(Protocol):
+    """What carries out what a SyncEmitter is asked for, on an event loop."""
+
+    async def emit(
+        self, type: str, data: Any, *, timeout: float | None = None, **kwargs: Any
+    ) -> Decision: ...
+
+    async def notify(
+        self, type: str, data: Any, *, timeout: float | None = None, **kwargs: Any
+    ) -> None: ...
 
 
 class SyncEmitter:
@@ -44,7 +56,11 @@ class SyncEmitter:
         timeout: float | None = DEFAULT_TIMEOUT,
         **connection: Any,
     ) -> None:
-        """Take what :meth:`Emitter.connect` takes; nothing is connected yet."""
+        """Take what :meth:`Emitter.connect` takes; nothing is connected yet.
+
+        *url*, *source*, *principal*, *on_unavailable* and *timeout* (seconds) are the same there,
+        *connection*, too.
+        """
         self._options: dict[str, Any] = {
             "source": source,
             "principal": principal,
@@ -62,7 +78,7 @@ class SyncEmitter:
 
     @classmethod
     def connect(cls, url: str | None = None, *, source: str, **options: Any) -> Self:
-        """Make one as :meth:`Emitter.connect` does, for ``with`` or to keep.
+        """Make one of *url*, *source* and *options* as :meth:`Emitter.connect` does, for ``with``.
 
         >>> with SyncEmitter.connect("nats://127.0.0.1:4222", source="/shop") as bus:
         ...     bus.emit("message_received", {"text": "hi"}).raise_for_block()
@@ -99,7 +115,7 @@ class SyncEmitter:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _call(self, work: Callable[[_LoopThread], _Work[_Result]], seconds: float) -> _Result:
+    def _call(self, work: Callable[[Emits], Work[_Result]], seconds: float) -> _Result:
         with self._lock:  # with the lock, so that nothing begins on a thread that is ending
             if self._thread is None:
                 self._thread = _LoopThread(self._url, self._options)
@@ -148,7 +164,7 @@ class _LoopThread:
         await self._open()
         await self._emitter.notify(type, data, **kwargs)
 
-    def begin(self, work: _Work[_Result]) -> Future[_Result]:
+    def begin(self, work: Work[_Result]) -> Future[_Result]:
         begun = asyncio.run_coroutine_threadsafe(work, self._loop)
         self._begun.add(begun)
         begun.add_done_callback(self._begun.discard)

@@ -29,11 +29,10 @@ from hookbus.errors import (
     TransportError,
 )
 from hookbus.inbox import Inbox
-from hookbus.message import Message as Message
-from hookbus.message import MessageCallback as MessageCallback
-from hookbus.message import check_sendable
+from hookbus.message import Message, MessageCallback, check_sendable
 from hookbus.nats_client import NatsClient, to_transport_error
 
+__all__ = ["Message", "MessageCallback", "NatsTransport", "Subscription", "Transport"]
 log = logging.getLogger("hookbus.transport")
 
 _OPTIONS: Final[dict[str, Any]] = {
@@ -68,7 +67,8 @@ class Transport(Protocol):
     """
 
     @property
-    def is_connected(self) -> bool: ...
+    def is_connected(self) -> bool:
+        """Tell whether what is published now reaches the broker."""
 
     @property
     def max_payload(self) -> int:
@@ -82,7 +82,7 @@ class Transport(Protocol):
         reply: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Hand a message to the connection; several in one tick of the loop leave in one send.
+        """Hand a message over, *reply* for answers; those of one tick leave in one send.
 
         Raises:
             Disconnected: Nothing is kept for later.
@@ -104,7 +104,7 @@ class Transport(Protocol):
         """
 
     async def request_many(self, subject: str, data: bytes, *, window: float) -> list[Message]:
-        """Publish and return every reply that comes within *window* seconds.
+        """Publish *data* on *subject*; return every reply that comes within *window* seconds.
 
         Nothing subscribed is an empty list, at once.
         """
@@ -134,7 +134,7 @@ class Transport(Protocol):
         """Send what was published, then close. Safe to call twice."""
 
 
-class NatsTransport:
+class NatsTransport(Transport):
     """A Transport over one NATS connection, which comes back by itself as often as it is lost."""
 
     def __init__(self, url: str, principal: str) -> None:
@@ -161,7 +161,7 @@ class NatsTransport:
         connect_timeout: float = 2.0,
         options: Mapping[str, Any] | None = None,
     ) -> NatsTransport:
-        """Connect, trying again until *connect_timeout* seconds are over.
+        """Connect as *principal*, trying again until *connect_timeout* seconds are over.
 
         *url* may name several servers, separated by commas. *options* go to nats-py's `connect`
         and win over ours; credentials and TLS come from `hookbus.config.connection.nats_options`.
@@ -267,18 +267,18 @@ class NatsTransport:
             subscription = await self._client.receive(subject, queue, callback)
         except nats.errors.Error as error:
             raise to_transport_error(error, f"subscription to {subject!r}") from error
-        return NatsSubscription(self, self._client, subscription)
+        return _NatsSubscription(self, self._client, subscription)
 
     async def receive_some(
         self, subject: str, callback: MessageCallback, messages: int
     ) -> Subscription:
-        """Subscribe for that many messages; the broker sends no more, however slow we are."""
+        """Hand so many messages on *subject* to *callback*; the broker sends no more of them."""
         try:
             subscription = await self._client.receive(subject, "", callback)
             await self._client.limit(subscription, messages)
         except nats.errors.Error as error:
             raise to_transport_error(error, f"subscription to {subject!r}") from error
-        return NatsSubscription(self, self._client, subscription)
+        return _NatsSubscription(self, self._client, subscription)
 
     async def flush(self) -> None:
         await self.unless_lost(self._client.flush(), "flush")
@@ -372,7 +372,7 @@ class NatsTransport:
         log.log(logging.DEBUG if is_loss else logging.WARNING, "%s: %s", self._url, words_of(error))
 
 
-class NatsSubscription:
+class _NatsSubscription(Subscription):
     """Interest in a subject at a NATS broker."""
 
     def __init__(

@@ -27,6 +27,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "credentials": "hookbus.cli.credentials",
     "top": "hookbus.cli.top.command",
     "doctor": "hookbus.cli.doctor.command",
+    "test": "hookbus.cli.test.command",
     "conformance": "hookbus.cli.conformance",
     "serve": "hookbus.cli.serve",
 }

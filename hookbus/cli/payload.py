@@ -11,19 +11,19 @@ import msgspec
 from hookbus.cli.errors import UsageError
 
 
-def read_payload(text: str) -> Any:
+def read_payload(text: str, option: str = "--data") -> Any:
     """Decode what ``--data`` says: JSON itself, ``@FILE`` or ``-`` for stdin.
 
     Raises:
         UsageError: It cannot be read, or is no JSON.
     """
-    where = "--data"
+    where = option
     try:
         if text == "-":
-            where = "--data: stdin"
+            where = f"{option}: stdin"
             raw = sys.stdin.buffer.read()
         elif text.startswith("@"):
-            where = f"--data: {text[1:]!r}"
+            where = f"{option}: {text[1:]!r}"
             raw = Path(text[1:]).read_bytes()
         else:
             raw = text.encode()

@@ -58,7 +58,8 @@ class BreakerSettings(Section):
 
     Attributes:
         failures: in a row, until it opens.
-        open_ms: for how long at first; doubles up to ``max_open_ms``.
+        open_ms: milliseconds for which it stays open at first; doubled each time after.
+        max_open_ms: milliseconds, the longest of these times.
     """
 
     failures: Annotated[int, at_least(1)] = 5
@@ -67,14 +68,24 @@ class BreakerSettings(Section):
 
 
 class PatchSettings(Section):
-    """How large a change may be: *max_growth* times the payload, plus 64 KiB."""
+    """How large a change may be.
+
+    Attributes:
+        max_ops: operations in one patch.
+        max_growth: the changed payload is at most so many times the one before, plus 64 KiB.
+    """
 
     max_ops: Annotated[int, at_least(1)] = 256
     max_growth: Annotated[float, at_least(1)] = 4.0
 
 
 class StreamSettings(Section):
-    """How long a stream keeps messages (seconds), and how much of them (bytes)."""
+    """How long a stream keeps messages, and how much of them; the oldest go first.
+
+    Attributes:
+        max_age: seconds, or a duration such as ``"7d"`` or ``"24h"``.
+        max_bytes: bytes, or a size such as ``"1GiB"``.
+    """
 
     max_age: Duration = DAY
     max_bytes: Size = GIB
@@ -94,7 +105,14 @@ class DlqStreamSettings(StreamSettings):
 
 
 class StreamsSettings(Section):
-    """The four streams, by the last word of their names."""
+    """The four streams, by the last word of their names.
+
+    Attributes:
+        DECISIONS: what was decided.
+        OBSERVE: the events that observe hooks are shown.
+        INPUTS: recorded events; nothing writes to it yet.
+        DLQ: observed events that could not be handed over.
+    """
 
     DECISIONS: DecisionsStreamSettings = DecisionsStreamSettings()
     OBSERVE: StreamSettings = StreamSettings()
@@ -106,8 +124,17 @@ class TypeSettings(Section):
     """What holds for one event type; None leaves it to the top level or the built-in schema.
 
     Attributes:
-        json_schema: ``schema`` in the file, where it may also be the path of a JSON file.
-        max_rounds: 1 is no re-invocation.
+        json_schema: JSON Schema 2020-12 of ``data`` (``schema`` in the file, where it may also be
+            the path of a JSON file, relative to the settings file).
+        timeout_ms: milliseconds that an event of this type has if it names no timeout itself.
+        max_timeout_ms: milliseconds; longer timeouts of such events are cut to it.
+        conflict: what two plugins that change the same field differently come to: the last one's
+            value, or a block.
+        on_not_converged: what changes that do not settle within ``max_rounds`` come to: a block,
+            or the last state.
+        max_rounds: how often mutate plugins are gone through; 1 is no re-invocation.
+        record_payload: what of an event's data is in the record of a decision: nothing, all but
+            what is secret, or all; by default ``full`` in development and ``none`` in production.
         secret: JSON Pointers of what never leaves the bus, relative to ``data``.
     """
 
@@ -171,8 +198,10 @@ class Settings(Section):
 
     Attributes:
         mode: development binds what announces itself, production only what is named here.
-        max_timeout_ms: longer timeouts of events are cut to it.
-        ready_timeout_ms: how long an emit waits for the first configuration.
+        timeout_ms: milliseconds that an event has if it names no timeout itself.
+        max_timeout_ms: milliseconds; longer timeouts of events are cut to it.
+        ready_timeout_ms: milliseconds that an emit waits for the first configuration.
+        max_event_bytes: the largest event, in bytes, or a size such as ``"64KiB"``.
         max_depth: names in the chain of events that plugins emit.
         max_in_flight: events at once in one dispatcher.
         max_plugins: plugins for one event.
@@ -182,6 +211,11 @@ class Settings(Section):
         upgrade: what a newer version with other hooks needs in production.
         trace_sampling: share of the traces, 0 … 1.
         replicas: copies of each stream and bucket in a NATS cluster.
+        breaker: when a plugin that fails is no longer called.
+        patch: how large a change may be.
+        streams: how long and how much the streams keep.
+        types: what holds for one event type, by its name; a table makes a type known.
+        plugins: what is said about one plugin, by its name; production asks only these.
     """
 
     mode: BusMode = "production"

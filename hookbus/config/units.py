@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 
-from hookbus.manifest.fields import at_least
+from hookbus.manifest.fields import at_least, whole
 from hookbus.manifest.problems import shown
 
 _DURATION: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?) ?(ms|s|m|h|d)")
@@ -42,7 +43,25 @@ def _bytes(value: Any) -> Any:
     return int(match[1]) * _BYTES[match[2]]
 
 
-#: seconds; JetStream counts nanoseconds in 64 bits
-Duration = Annotated[float, at_least(1, most=9_000_000_000), BeforeValidator(_seconds)]
+def _or_text(pattern: re.Pattern[str], number: Mapping[str, Any]) -> WithJsonSchema:
+    """Tell editors that a number may also be written as a text with its unit."""
+    text = {"type": "string", "pattern": whole(pattern.pattern)}
+    return WithJsonSchema({"anyOf": [dict(number), text]})
+
+
+_LONGEST: Final = 9_000_000_000  # seconds; JetStream counts nanoseconds in 64 bits
+
+#: seconds
+Duration = Annotated[
+    float,
+    at_least(1, most=_LONGEST),
+    BeforeValidator(_seconds),
+    _or_text(_DURATION, {"type": "number", "minimum": 1, "maximum": _LONGEST}),
+]
 #: bytes
-Size = Annotated[int, at_least(1), BeforeValidator(_bytes)]
+Size = Annotated[
+    int,
+    at_least(1),
+    BeforeValidator(_bytes),
+    _or_text(_SIZE, {"type": "integer", "minimum": 1}),
+]

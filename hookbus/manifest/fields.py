@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function
 
 from hookbus.manifest.problems import shown
 from hookbus.manifest.semver import is_version
@@ -13,6 +16,7 @@ from hookbus.subjects import (
     EVENT_TYPE,
     MAX_EVENT_TYPE_LENGTH,
     NAME,
+    TYPE_PATTERN,
     is_event_type,
     is_name,
     is_type_pattern,
@@ -26,7 +30,25 @@ LARGEST_INTEGER: Final = 2**53 - 1
 _POINTER: Final = re.compile(r"(?:/(?:[^~/]|~[01])*)*")
 
 
-def between(low: int, high: int) -> AfterValidator:
+@dataclass(frozen=True, slots=True, eq=False)
+class Check:
+    """A validator that also says in JSON Schema what it takes, for editors."""
+
+    check: Callable[[Any], Any]
+    schema: Mapping[str, Any]
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(core), **self.schema}
+
+
+def between(low: int, high: int) -> Check:
     """Check that a number is within the bounds, both included; the message names both."""
 
     def check(value: float) -> float:
@@ -34,10 +56,10 @@ def between(low: int, high: int) -> AfterValidator:
             raise ValueError(f"expected {low} … {high}, got {shown(value)}")
         return value
 
-    return AfterValidator(check)
+    return Check(check, {"minimum": low, "maximum": high})
 
 
-def at_least(low: int, most: int = LARGEST_INTEGER) -> AfterValidator:
+def at_least(low: int, most: int = LARGEST_INTEGER) -> Check:
     """Check that a number is not below *low*, nor so large that arithmetic would go wrong."""
 
     def check(value: float) -> float:
@@ -48,7 +70,7 @@ def at_least(low: int, most: int = LARGEST_INTEGER) -> AfterValidator:
             raise ValueError(f"expected at most {most}, got {shown(value)}")
         return value
 
-    return AfterValidator(check)
+    return Check(check, {"minimum": low} | ({"maximum": most} if most < LARGEST_INTEGER else {}))
 
 
 def _check_name(text: str) -> str:
@@ -87,8 +109,25 @@ def _check_version(text: str) -> str:
     return text
 
 
-Name = Annotated[str, AfterValidator(_check_name)]
-EventType = Annotated[str, AfterValidator(_check_event_type)]
-TypePattern = Annotated[str, AfterValidator(_check_type_pattern)]
-Pointer = Annotated[str, AfterValidator(_check_pointer)]
+def whole(pattern: str) -> str:
+    """Write a pattern that a text must match in full as JSON Schema wants it."""
+    return f"^(?:{pattern})$"
+
+
+Name = Annotated[str, Check(_check_name, {"pattern": whole(NAME.pattern)})]
+EventType = Annotated[
+    str,
+    Check(
+        _check_event_type,
+        {"pattern": whole(EVENT_TYPE.pattern), "maxLength": MAX_EVENT_TYPE_LENGTH},
+    ),
+]
+TypePattern = Annotated[
+    str,
+    Check(
+        _check_type_pattern,
+        {"pattern": whole(TYPE_PATTERN.pattern), "maxLength": MAX_EVENT_TYPE_LENGTH},
+    ),
+]
+Pointer = Annotated[str, Check(_check_pointer, {"pattern": whole(_POINTER.pattern)})]
 Version = Annotated[str, AfterValidator(_check_version)]

@@ -37,12 +37,20 @@ class HookOverlay(BaseModel):
         phase: mutate, validate or observe.
         priority: lower runs first.
         timeout_ms: for one call, retries included.
+        on_failure: what no usable answer counts as: closed is a block, open a continue that is
+            recorded.
+        mode: what a verdict may do: enforce it, only warn, only be recorded (shadow), or off, which
+            does not ask at all.
         min_ms: what other stages leave for this plugin; may be above ``timeout_ms``.
+        reinvoke: whether a mutate hook is asked again when another one changed the data behind it.
+        side_effects: what asking does to the world; with ``some`` a dry run does not ask.
         when: CEL conditions on the event; all must hold.
         writable: JSON Pointers that an Intercept may change; ``""`` is all of ``data``.
         rewrites: JSON Pointers where overwriting an earlier plugin is no conflict.
+        cache_ttl_ms: how long a validate hook's verdict holds for the same input; 0 asks each time.
         cache_key: JSON Pointers a cached verdict depends on; none means all of ``data``.
         retry: how often a call is sent again.
+        max_reply_bytes: the largest reply, in bytes; a larger one is a failure.
         disallow: what a change outside of ``writable`` is: an error, or ignored.
         max_extension_ms: how much more time a plugin may ask for; 0 is none.
     """

@@ -7,6 +7,7 @@ import logging
 import sys
 import typing
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
@@ -30,12 +31,26 @@ INTERRUPTED: Final = 130  # exit code after ctrl-C, as of a shell
 
 log = logging.getLogger(__name__)
 
+#: Set while a file is executed only to get at its plugin: its ``run()`` must not serve then.
+loading: ContextVar[bool] = ContextVar("hookbus_loading", default=False)
+
+
+class OnlyLoaded(BaseException):
+    """Ends the execution of a file at its ``plugin.run()``; no ``except Exception`` stops it."""
+
+    def __init__(self, plugin: Plugin) -> None:
+        super().__init__(f"plugin {plugin.name!r} was loaded")
+        self.plugin = plugin
+
 
 @dataclass(frozen=True, slots=True)
 class Hook:
     """A declared hook and who handles it.
 
     Attributes:
+        options: what it asks for, as declared (``type``, ``phase``, ``timeout_ms``, …); the
+            operator's settings win.
+        handler: the function below ``@plugin.hook(…)``.
         payload: the model that the handler's annotation names; None hands over plain JSON values.
         is_async: a plain function runs in a thread.
     """
@@ -48,6 +63,10 @@ class Hook:
 
 class Plugin:
     """A plugin: a name, a version, and hooks.
+
+    Attributes:
+        name: ``[a-z][a-z0-9-]*``, at most 63 characters; on the bus, and in the settings.
+        version: SemVer: ``"1.0.0"``.
 
     >>> plugin = Plugin("no-shouting", version="1.0.0")
     >>> @plugin.hook("message_received", phase="validate")
@@ -94,7 +113,7 @@ class Plugin:
         return callback
 
     def configure(self, config: Mapping[str, Any]) -> None:
-        """Take new values. A callback that raises keeps nobody else from hearing of them."""
+        """Take *config* instead. A callback that raises keeps nobody else from hearing of it."""
         if config == self._config:
             return
         self._config = dict(config)
@@ -153,6 +172,29 @@ class Plugin:
 
         The options are wishes: the operator's settings win. What is left out is the bus's default.
 
+        Args:
+            type: an event type, or a pattern: ``chat.*``, ``chat.>``, ``>`` for every type.
+            phase: ``mutate`` may change the data, ``validate`` may not, ``observe`` has no say.
+            name: of the hook, unique within the plugin; by default the type in other letters.
+                A pattern needs one.
+            priority: -1000 … 1000, the lower is asked first; default 100.
+            timeout_ms: milliseconds for one call, 1 … 30000; default 200.
+            min_ms: milliseconds that earlier stages should leave; default 50.
+            on_failure: what no usable answer counts as: ``closed`` (default) or ``open``.
+            mode: what a verdict may do; default ``enforce``.
+            reinvoke: ``if_needed``: a mutate hook is asked again when others changed the data
+                behind it; default ``never``.
+            side_effects: what asking does to the world: ``none`` (default), ``none_on_dry_run``,
+                or ``some``, which blocks dry runs.
+            when: CEL conditions on ``data`` and ``event``; all must hold.
+            writable: JSON Pointers into ``data`` that an Intercept may change; default all.
+            rewrites: JSON Pointers where overwriting an earlier plugin is no conflict.
+            cache_ttl_ms: milliseconds for which a validate verdict holds for the same data; 0
+                (default) asks each time.
+            cache_key: JSON Pointers that a cached verdict depends on; none is all of ``data``.
+            retry: how often a failed call is sent again within *timeout_ms*, 0 … 5; default 0.
+            max_reply_bytes: bytes of the largest reply; default 262144.
+
         Raises:
             InvalidManifest: At once, naming every option that cannot be.
         """
@@ -181,6 +223,8 @@ class Plugin:
         Raises:
             RuntimeError: An event loop is running already; serve it there with ``PluginServer``.
         """
+        if loading.get():
+            raise OnlyLoaded(self)
         try:
             from hookbus.plugin.run import run  # the one place where an SDK import costs a process
 

@@ -42,7 +42,15 @@ log = logging.getLogger(__name__)
 
 
 class AnnounceAnswer(msgspec.Struct, frozen=True):
-    """What the registry says to an announcement."""
+    """What the registry says to an announcement.
+
+    Attributes:
+        v: version of the protocol, 1.
+        state: ``bound`` (it is asked), ``pending`` (it waits for an operator) or ``refused``.
+        generation: number of the configuration that it is bound by; 0 is none.
+        config: the values of ``[plugins.NAME.config]``, before ``env:`` and ``file:`` are read.
+        problems: why it is not bound, each ``{"at": …, "message": …}``.
+    """
 
     v: int
     state: str
@@ -52,7 +60,19 @@ class AnnounceAnswer(msgspec.Struct, frozen=True):
 
 
 class PluginServer:
-    """Serves one plugin over a transport, from :meth:`start` to :meth:`stop`."""
+    """Serves one plugin over a transport, from :meth:`start` to :meth:`stop`.
+
+    For a process with an event loop of its own; otherwise :meth:`hookbus.Plugin.run` does it all.
+
+        transport = await NatsTransport.connect("nats://127.0.0.1:4222", principal=plugin.name)
+        server = PluginServer(plugin, transport)
+        await server.start()
+
+    Attributes:
+        instance: names this process among the plugin's replicas.
+        answered: the registry's last answer; None until there is one.
+        on_answer: is called with each answer of the registry; set it before :meth:`start`.
+    """
 
     def __init__(self, plugin: Plugin, transport: Transport) -> None:
         self._plugin = plugin
@@ -73,7 +93,6 @@ class PluginServer:
         self._running: set[asyncio.Task[None]] = set()
         self._announcing: asyncio.Task[None] | None = None
         self._expired = 0
-        #: The registry's last answer; None until there is one.
         self.answered: AnnounceAnswer | None = None
         self.on_answer: Callable[[AnnounceAnswer], None] = lambda answer: None
 
@@ -103,8 +122,8 @@ class PluginServer:
         await self._transport.flush()
         source = f"/plugins/{plugin.name}"
         plugin.serve_with(Emitter(self._transport, source=source, principal=plugin.name))
-        self._transport.on_reconnect(self._announce_again)
-        self._announce_again()
+        self._transport.on_reconnect(self.announce_again)
+        self.announce_again()
 
     async def announced(self) -> AnnounceAnswer | None:
         """Wait until the registry has answered."""
@@ -222,7 +241,8 @@ class PluginServer:
             return
         self._plugin.configure(values)
 
-    def _announce_again(self) -> None:
+    def announce_again(self) -> None:
+        """Tell the registry again that the plugin is there; :meth:`announced` waits for it."""
         if self._announcing is not None:
             self._announcing.cancel()
         self._announcing = self._loop.create_task(self._announce())

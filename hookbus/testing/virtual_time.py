@@ -31,16 +31,18 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         Deadlock: Out of the run, when nothing could happen any more; names the waiting tasks.
     """
 
-    def __init__(self) -> None:
-        self._clock = _JumpingSelector(lambda: asyncio.all_tasks(self))
+    def __init__(self, clock: JumpingSelector | None = None) -> None:
+        self._clock = clock or JumpingSelector(lambda: asyncio.all_tasks(self))
         super().__init__(self._clock)
 
     def time(self) -> float:
+        """Return the seconds of virtual time since the loop was made."""
         return self._clock.now
 
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[*Arguments], T], *args: *Arguments
     ) -> asyncio.Future[T]:
+        """Run *func* in a thread; until it is done, time passes as it really does."""
         job = super().run_in_executor(executor, func, *args)
         self._clock.outstanding_jobs += 1
         job.add_done_callback(self._on_job_done)
@@ -74,7 +76,7 @@ def run_virtual(scenario: Coroutine[Any, Any, T]) -> T:
         return runner.run(scenario)
 
 
-class _JumpingSelector(selectors.DefaultSelector):
+class JumpingSelector(selectors.DefaultSelector):
     """A selector that moves its clock instead of sleeping."""
 
     def __init__(self, tasks: Callable[[], set[asyncio.Task[Any]]]) -> None:
@@ -84,24 +86,36 @@ class _JumpingSelector(selectors.DefaultSelector):
         self.outstanding_jobs = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0)
+        ready = self.look(0)
         if ready or timeout == 0:
             return ready
         if self.outstanding_jobs:
-            return self._select_in_real_time(timeout)
+            return self.pass_time(timeout)
+        return self.wait(timeout)
+
+    def wait(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Do what is to be done while nothing is ready: jump to the next timer."""
         if timeout is None:
             raise Deadlock(f"nothing is ready and no timer is set; waiting: {self._waiting()}")
         self.now += timeout
-        return ready
+        return []
 
-    def _select_in_real_time(
-        self, timeout: float | None
-    ) -> list[tuple[selectors.SelectorKey, int]]:
+    def look(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Look what is ready within *timeout* real seconds; the clock stands still."""
+        return super().select(timeout)
+
+    def pass_time(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Let time pass as it really does."""
         started = time.monotonic()
-        ready = super().select(timeout)
+        ready = self.look(timeout)
         passed = time.monotonic() - started
         self.now += passed if ready or timeout is None else timeout
         return ready
+
+    @property
+    def has_sockets(self) -> bool:
+        """Anything but the pipe by which other threads wake the loop is registered."""
+        return len(self.get_map()) > 1
 
     def _waiting(self) -> str:
         return ", ".join(

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, Self, TypeVar
 
 import msgspec
 
-from hookbus import control, observers, presence, subjects
-from hookbus.config.settings import Settings, parse_settings
-from hookbus.control import Control
+from hookbus import control, presence, subjects
 from hookbus.dispatch.role import DispatcherRole
 from hookbus.emitter import Emitter
 from hookbus.message import Message
 from hookbus.models import Continue, Decision, HookEvent
-from hookbus.plugin import Plugin, PluginServer
-from hookbus.registry import Registry
-from hookbus.settings_changes import Source
-from hookbus.snapshot import Binding, ConfigDocument, decode_document
-from hookbus.streams import Streams
+from hookbus.plugin import Plugin
+from hookbus.snapshot import ConfigDocument, decode_document
+from hookbus.testing import bus as testing_bus
 from hookbus.transport import Transport
 from tests.flow.engines import Engine
 from tests.flow.scripted import Scripted
@@ -31,20 +26,16 @@ TIMEOUT = 5.0  # seconds for an emit that says nothing else: room for a busy mac
 T = TypeVar("T")
 
 
-class Bus:
-    """Starts what a test asks for, and stops all of it at the end."""
+class Bus(testing_bus.Bus):
+    """Adds scripted plugins, an emitter, and what tells a test's engine apart."""
 
     def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
         self.engine = engine
-        self.dispatchers: list[DispatcherRole] = []
-        self._connections: list[Transport] = []
-        self._closing: list[Callable[[], Awaitable[None]]] = []
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._served_over: dict[PluginServer, Transport] = {}
         self._begun: list[asyncio.Task[Any]] = []
 
     async def __aenter__(self) -> Self:
-        self.transport = await self.connect()
+        await super().__aenter__()
         self.emitter = Emitter(self.transport, source="/test", timeout=TIMEOUT)
         return self
 
@@ -52,12 +43,7 @@ class Bus:
         for task in self._begun:
             task.cancel()
         await asyncio.gather(*self._begun, return_exceptions=True)
-        for close in reversed(self._closing):
-            await close()
-        if self._tasks:
-            await asyncio.gather(*self._tasks)
-        for transport in self._connections:
-            await transport.close()
+        await super().__aexit__(*exc_info)
         await self.engine.stop()
 
     @property
@@ -69,18 +55,6 @@ class Bus:
         """What the first dispatcher has counted."""
         return self.dispatcher.counters.as_dict()
 
-    async def connect(
-        self,
-        principal: str = subjects.ANONYMOUS,
-        *,
-        can_cut: bool = False,
-        denied: Sequence[str] = (),
-    ) -> Transport:
-        """Open one more connection."""
-        transport = await self.engine.connect(principal, can_cut=can_cut, denied=denied)
-        self._connections.append(transport)
-        return transport
-
     async def start(self, *plugins: Scripted, can_cut: bool = False, **settings: Any) -> None:
         """Start a development bus with *settings*, and bind *plugins*."""
         await self.start_registry(**settings)
@@ -89,59 +63,6 @@ class Bus:
             await self.add(plugin)
         await self.served()
 
-    async def start_registry(self, **settings: Any) -> Registry:
-        """Host a registry, as the role does; it is never in the way of an emit."""
-        said = parse_settings({"mode": "development", **settings}, "the test's settings")
-        return await self.host_registry(Source(said))
-
-    async def host_registry(self, source: Source, now: Callable[[], float] = time.time) -> Registry:
-        """Host a registry over its own connection, started with *source*."""
-        transport = self.registry_transport = await self.connect("registry")
-        config = await self.engine.bucket(transport, subjects.CONFIG_BUCKET)
-        state = await self.engine.bucket(transport, subjects.STATE_BUCKET)
-        self.registry = Registry(transport, config, state, source, now)
-        self.streams = self.engine.streams(transport)
-        await observers.ensure_streams(self.streams, source.settings or Settings())
-        self.registry.configuration.on_bindings = _consumers_on(self.streams)
-        answering = Control(self.registry, transport)
-
-        async def on_announce(message: Message) -> None:
-            plugin = message.subject.split(".")[2]
-            answer = await self.registry.announce(plugin, message.data)
-            await transport.publish(message.reply, answer)
-
-        async def on_control(message: Message) -> None:
-            _, _, principal, operation = message.subject.split(".")
-            answer = await answering.answer(principal, operation, message.data)
-            await transport.publish(message.reply, answer)
-
-        for subject, answer in (
-            (subjects.ANNOUNCE_ALL, on_announce),
-            (subjects.CONTROL_ALL, on_control),
-        ):
-            subscription = await transport.subscribe(
-                subject, self._tasks_of(answer), queue=subjects.REGISTRY_QUEUE
-            )
-            self._closing.append(subscription.drain)
-        await self.registry.settings.begin()
-        await transport.flush()
-        return self.registry
-
-    async def start_dispatcher(
-        self, *, can_cut: bool = False, denied: Sequence[str] = ()
-    ) -> DispatcherRole:
-        transport = await self.connect("dispatcher", can_cut=can_cut, denied=denied)
-        self.dispatcher_transport = transport
-        role = DispatcherRole(
-            transport,
-            lambda: self.engine.bucket(transport, subjects.CONFIG_BUCKET),
-            version="0.1.0",
-        )
-        await role.start()
-        self.dispatchers.append(role)
-        self._closing.append(role.stop)
-        return role
-
     async def add(self, plugin: Scripted, *, can_cut: bool = False) -> dict[str, Any]:
         """Let a scripted plugin listen and announce itself; return the registry's answer."""
         await plugin.listen(await self.connect(plugin.name, can_cut=can_cut))
@@ -149,28 +70,6 @@ class Bus:
         if self.dispatchers:
             await self.served()
         return answer
-
-    async def serve(self, plugin: Plugin, *, can_cut: bool = False) -> PluginServer:
-        """Serve a plugin of the SDK and wait until it is bound."""
-        transport = await self.connect(plugin.name, can_cut=can_cut)
-        server = PluginServer(plugin, transport)
-        self._served_over[server] = transport
-        await server.start()
-        self._closing.append(server.stop)
-        await server.announced()
-        await self.served()
-        return server
-
-    def connection_of(self, server: PluginServer) -> Transport:
-        return self._served_over[server]
-
-    async def served(self) -> int:
-        """Wait until every dispatcher uses the newest generation; return it."""
-        made = await self.registry.settings.refresh()
-        await self.until(
-            lambda: all(d.ingress.generation >= made.generation for d in self.dispatchers)
-        )
-        return made.generation
 
     async def until_bound(self, plugin: str) -> None:
         """Wait until every dispatcher asks *plugin*."""
@@ -190,11 +89,6 @@ class Bus:
             await asyncio.sleep(0.001)
         revision = entry.revision if entry else 0
         await self.until(lambda: all(d.ingress.generation >= revision for d in self.dispatchers))
-
-    async def until(self, is_true: Callable[[], bool]) -> None:
-        """Wait for what no event tells of; the test's own time limit ends it."""
-        while not is_true():
-            await asyncio.sleep(0.001)
 
     async def emit(
         self, data: Any = HI, type: str = "message_received", **attributes: Any
@@ -282,11 +176,6 @@ class Bus:
     def mend(self, transport: Transport) -> None:
         self.engine.mend(transport)
 
-    def _tasks_of(
-        self, answer: Callable[[Message], Coroutine[Any, Any, None]]
-    ) -> Callable[[Message], None]:
-        return lambda message: self._tasks.add(asyncio.ensure_future(answer(message)))
-
 
 def calm_plugin(name: str) -> Plugin:
     """A plugin of the SDK that objects to nothing."""
@@ -297,10 +186,3 @@ def calm_plugin(name: str) -> Plugin:
         return Continue()
 
     return plugin
-
-
-def _consumers_on(streams: Streams) -> Callable[[tuple[Binding, ...]], Awaitable[None]]:
-    async def sync(bindings: tuple[Binding, ...]) -> None:
-        await observers.sync_consumers(streams, bindings)
-
-    return sync

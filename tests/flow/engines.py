@@ -12,17 +12,10 @@ from typing import Any, Protocol
 import pytest
 
 from hookbus.broker import EmbeddedBroker
-from hookbus.keyvalue import KeyValue, NatsKeyValue
 from hookbus.loop import run as run_loop
-from hookbus.streams import NatsStreams, Streams
 from hookbus.subjects import ANONYMOUS
-from hookbus.testing import (
-    MemoryBroker,
-    MemoryKeyValue,
-    MemoryStreams,
-    MemoryTransport,
-    run_virtual,
-)
+from hookbus.testing import run_virtual
+from hookbus.testing.backends import Backend, MemoryBackend, NatsBackend
 from hookbus.transport import NatsTransport, Transport
 from tests.flow.proxy import Proxy
 
@@ -41,20 +34,11 @@ class Between:
         return isinstance(other, float | int) and self.least <= other <= self.most
 
 
-class Engine(Protocol):
-    """A broker and what connects to it."""
+class Engine(Backend, Protocol):
+    """A broker, what connects to it, and what can happen to both."""
 
     def run(self, scenario: Coroutine[Any, Any, None]) -> None:
         """Run one test to its end."""
-
-    async def connect(
-        self, principal: str = ANONYMOUS, *, can_cut: bool = False, denied: Sequence[str] = ()
-    ) -> Transport:
-        """Connect; *denied* subjects only a broker in memory can refuse."""
-
-    async def bucket(self, transport: Transport, name: str) -> KeyValue: ...
-
-    def streams(self, transport: Transport) -> Streams: ...
 
     async def forget_stream(self, transport: Transport, name: str) -> None: ...
 
@@ -82,38 +66,14 @@ class Engine(Protocol):
     async def stop(self) -> None: ...
 
 
-class MemoryEngine:
+class MemoryEngine(MemoryBackend):
     """Everything in memory; times are exact."""
-
-    def __init__(self) -> None:
-        self.broker = MemoryBroker(max_payload=8 * 1024 * 1024)
 
     def run(self, scenario: Coroutine[Any, Any, None]) -> None:
         run_virtual(_within(VIRTUAL_PATIENCE, scenario))
 
-    async def connect(
-        self, principal: str = ANONYMOUS, *, can_cut: bool = False, denied: Sequence[str] = ()
-    ) -> Transport:
-        return MemoryTransport(self.broker, principal=principal, denied=denied)
-
-    async def bucket(self, transport: Transport, name: str) -> KeyValue:
-        assert isinstance(transport, MemoryTransport)
-        return MemoryKeyValue(self.broker, name, transport)
-
-    def streams(self, transport: Transport) -> Streams:
-        assert isinstance(transport, MemoryTransport)
-        return MemoryStreams(self.broker, transport)
-
     async def forget_stream(self, transport: Transport, name: str) -> None:
         del self.broker.jetstream.streams[name]
-
-    def cut(self, transport: Transport) -> None:
-        assert isinstance(transport, MemoryTransport)
-        self.broker.disconnect(transport)
-
-    def mend(self, transport: Transport) -> None:
-        assert isinstance(transport, MemoryTransport)
-        self.broker.reconnect(transport)
 
     def about(self, seconds: float) -> object:
         return pytest.approx(seconds, abs=1e-6)
@@ -135,11 +95,11 @@ class MemoryEngine:
         pass
 
 
-class NatsEngine:
+class NatsEngine(NatsBackend):
     """A nats-server of its own for each test; times have a lower bound and a generous upper one."""
 
     def __init__(self, broker: EmbeddedBroker) -> None:
-        self.broker = broker
+        super().__init__(broker)
         self._proxies: dict[Transport, Proxy] = {}
 
     def run(self, scenario: Coroutine[Any, Any, None]) -> None:
@@ -150,21 +110,13 @@ class NatsEngine:
     ) -> Transport:
         assert not denied
         if not can_cut:
-            return await NatsTransport.connect(self.broker.url, principal=principal)
+            return await super().connect(principal)
         proxy = Proxy(self.broker.port)
         port = await proxy.start()
         url = f"nats://127.0.0.1:{port}"
         transport = await NatsTransport.connect(url, principal=principal)
         self._proxies[transport] = proxy
         return transport
-
-    async def bucket(self, transport: Transport, name: str) -> KeyValue:
-        assert isinstance(transport, NatsTransport)
-        return await NatsKeyValue.open(transport, name, history=64)
-
-    def streams(self, transport: Transport) -> Streams:
-        assert isinstance(transport, NatsTransport)
-        return NatsStreams(transport)
 
     async def forget_stream(self, transport: Transport, name: str) -> None:
         assert isinstance(transport, NatsTransport)

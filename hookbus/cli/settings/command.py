@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,6 +25,7 @@ from hookbus.cli.settings.file import (
     to_toml,
 )
 from hookbus.cli.settings.history import history
+from hookbus.config.schema import settings_schema
 from hookbus.config.settings import DEFAULT_ORIGIN
 from hookbus.control import request
 from hookbus.policy import Overrides
@@ -41,6 +43,7 @@ def register(app: typer.Typer) -> None:
     group.callback(invoke_without_command=True)(settings)
     group.command("check")(check)
     group.command("apply")(apply)
+    group.command("schema")(schema)
     group.command("history")(history)
     group.command("rollback")(rollback)
     app.add_typer(group, name="settings")
@@ -92,6 +95,23 @@ def check(file: File, as_json: Json = False) -> None:
         print(f"{file} can be used")
     if missing and is_for_production(settings):
         raise typer.Exit(FOUND)
+
+
+def schema(
+    as_json: Annotated[bool, typer.Option("--json", help="Print it on one line.")] = False,
+) -> None:
+    """Print the JSON Schema of a settings file, for editors; no bus is needed.
+
+    With a first line such as "#:schema ./hookbus.schema.json" in hookbus.toml, editors with a TOML
+    language server (taplo: Even Better TOML) complete, explain and check what you write.
+
+    Example: hookbus settings schema
+    """
+    made = settings_schema()
+    if as_json:
+        print_json(made)
+    else:
+        print(json.dumps(made, indent=2, ensure_ascii=False), flush=True)
 
 
 def apply(
