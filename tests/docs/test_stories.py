@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ STORIES: Final = (
     "docs/start-emitter.md",
     "docs/start-plugin.md",
     "docs/cookbook.md",
+    "docs/testing.md",
     "docs/cli.md",
 )
 
@@ -70,15 +72,19 @@ def test_whoever_has_a_bus_sees_what_a_page_shows(page: str, on_a_bus: Reader) -
     tell(on_a_bus, page)
 
 
+def pages() -> list[Path]:
+    found = [ROOT / "README.md"]
+    for folder in ("docs", "plugins", "services"):
+        found += (ROOT / folder).glob("**/*.md")
+    return found
+
+
 def test_no_page_has_a_code_block_that_nobody_runs() -> None:
     """A labelled block of another page is run by the test that names its label."""
     tests = "".join(file.read_text() for file in (ROOT / "tests").glob("**/*.py"))
-    pages = [ROOT / "README.md"]
-    for folder in ("docs", "plugins", "services"):
-        pages += (ROOT / folder).glob("**/*.md")
     unclaimed = [
         f"{page.relative_to(ROOT)}:{block.line}"
-        for page in pages
+        for page in pages()
         if str(page.relative_to(ROOT)) not in (*STORIES, *ON_A_BUS)
         for block in blocks_of(page)
         if not block.label or f'"{block.label}"' not in tests
@@ -96,3 +102,21 @@ def test_a_page_that_shows_something_else_than_is_printed_is_found_out() -> None
     assert shape("a\nb\nc\n", "a\n…\nc")
     assert not shape("✗ block", "✓ continue")
     assert not shape("a\nb\nc\n", "a\nc")
+
+
+def test_every_link_between_pages_leads_somewhere() -> None:
+    link = re.compile(r"\]\((?!https?://)([^)#\s]*)(?:#([\w-]+))?\)")
+    dead = []
+    for page in pages():
+        for target, anchor in link.findall(page.read_text()):
+            file = (page.parent / target).resolve() if target else page
+            if not file.exists() or (anchor and anchor not in anchors(file)):
+                dead.append(f"{page.relative_to(ROOT)}: {target}#{anchor}")
+
+    assert dead == []
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
