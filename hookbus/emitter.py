@@ -215,7 +215,7 @@ class Emitter:
             reply = await self._request(
                 subjects.emit(self._principal, type), _encoded(event), _wait(timeout)
             )
-            return self._decision(reply, event["data"])
+            return _decided(reply, event)
         except PayloadTooLarge as e:
             return self._own(event, "block", "limit", "event_too_large", f"event_too_large: {e}")
         except Unavailable as e:
@@ -294,19 +294,6 @@ class Emitter:
             raise RuntimeError("the emitter is not open; use 'async with' or await open() first")
         return self._transport
 
-    def _decision(self, reply: Message, data: Any) -> Decision:
-        _raise_refusal(reply)
-        try:
-            decision = decode_decision(reply.data)
-        except NOT_JSON as e:
-            raise _unavailable("no_responders", f"what answered is no dispatcher: {e}") from e
-        if decision.outcome == "intercept":
-            if decision.data is msgspec.UNSET:
-                raise _unavailable("no_responders", "the decision is intercept, but has no data")
-            return decision
-        used = data if decision.outcome == "continue" else None
-        return msgspec.structs.replace(decision, data=used)
-
     def _without_decision(self, event: Mapping[str, Any], error: Unavailable) -> Decision:
         """R30: do what the caller chose."""
         if self._on_unavailable == "raise":
@@ -370,6 +357,29 @@ def _encoded(event: Mapping[str, Any]) -> bytes:
 
 def _wait(timeout: float | None) -> float:
     return LONGEST_WAIT if timeout is None else timeout
+
+
+def _decided(reply: Message, event: Mapping[str, Any]) -> Decision:
+    """Read the decision of *event*; what answers for another one, or later than version 1, is none.
+
+    Raises:
+        InvalidEvent, Unavailable: It is a refusal, or no decision.
+    """
+    _raise_refusal(reply)
+    try:
+        decision = decode_decision(reply.data)
+    except NOT_JSON as e:
+        raise _unavailable("no_responders", f"what answered is no dispatcher: {e}") from e
+    if decision.v != 1:
+        raise _unavailable("no_responders", f"the decision is of version {decision.v}, expected 1")
+    if decision.event.id != event["id"]:
+        raise _unavailable("no_responders", "what came is the decision of another event")
+    if decision.outcome == "intercept":
+        if decision.data is msgspec.UNSET:
+            raise _unavailable("no_responders", "the decision is intercept, but has no data")
+        return decision
+    used = event["data"] if decision.outcome == "continue" else None
+    return msgspec.structs.replace(decision, data=used)
 
 
 def _raise_refusal(reply: Message) -> None:

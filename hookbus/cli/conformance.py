@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import Callable
@@ -16,7 +17,18 @@ from rich.text import Text
 from hookbus.cli.errors import DONE, FOUND, UNDECIDED, UsageError, fail
 from hookbus.cli.operating import QUIET, Json, Name, Url, ask, print_json
 from hookbus.cli.printable import clean
-from hookbus.conformance import Finding, PluginAbsent, Report, Status, Wishes, examine_plugin
+from hookbus.conformance import (
+    Finding,
+    PluginAbsent,
+    Report,
+    Status,
+    Wishes,
+    examine_emitter,
+    examine_plugin,
+)
+from hookbus.conformance.emitters.run import DEFAULT_DATA, DEFAULT_TYPE
+from hookbus.loop import run
+from hookbus.subjects import is_event_type
 
 DISPATCHER: Final = "dispatcher"
 
@@ -36,6 +48,7 @@ def register(app: typer.Typer) -> None:
     )
     group.callback()(_conformance)
     group.command("plugin")(plugin)
+    group.command("emitter")(emitter)
     app.add_typer(group, name="conformance")
 
 
@@ -68,7 +81,9 @@ def plugin(
 
     Example: hookbus conformance plugin guard-tools
     """
-    payload = _payload(data, hook)
+    if data is not None and hook is None:
+        raise UsageError("conformance plugin: --data is for one hook; name it with --hook")
+    payload = msgspec.UNSET if data is None else _payload(data)
     wishes = Wishes(hook=hook, data=payload, stop=_stopper(pid, is_wanted=drain))
     try:
         report = ask(
@@ -78,6 +93,46 @@ def plugin(
         )
     except PluginAbsent as e:
         fail(str(e), UNDECIDED)
+    _end(report, as_json=as_json)
+
+
+def emitter(
+    command: Annotated[
+        list[str], typer.Argument(help="What runs the emitter; write -- before it.")
+    ],
+    event_type: Annotated[
+        str, typer.Option("--type", metavar="TYPE", help="The type of the events.")
+    ] = DEFAULT_TYPE,
+    data: Annotated[
+        str, typer.Option(metavar="JSON", help="The data of the events.")
+    ] = msgspec.json.encode(DEFAULT_DATA).decode(),
+    as_json: Json = False,
+) -> None:
+    """Check an emitter over the protocol only, whatever it is written in.
+
+    COMMAND is run once for each point, with TYPE and JSON as two more words and
+    HOOKBUS_NATS_URL. It emits that event and, before it ends, prints one line:
+
+      {"outcome": "…", "data": …}
+
+    The outcome is 'continue', 'intercept' or 'block' as decided, 'refused' if the bus refused the
+    event, 'unavailable' if no decision could be had; data is what it goes on with. The broker is
+    its own, and nobody but the check answers there.
+    Exit codes: 0 every point passed, 1 one failed.
+
+    Example: hookbus conformance emitter -- node emitter.mjs
+    """
+    if not is_event_type(event_type):
+        raise UsageError(f"--type: expected a type such as tool_invoked, got {event_type!r}")
+    logging.basicConfig(level=logging.CRITICAL)  # connections are lost on purpose
+    try:
+        report = run(examine_emitter(command, event_type, _payload(data)))
+    except OSError as e:
+        raise UsageError(f"{command[0]!r} cannot be started: {e.strerror}") from e
+    _end(report, as_json=as_json)
+
+
+def _end(report: Report, *, as_json: bool) -> None:
     if as_json:
         print_json(report.to_json())
     else:
@@ -85,11 +140,7 @@ def plugin(
     raise typer.Exit(DONE if report.is_conforming else FOUND)
 
 
-def _payload(text: str | None, hook: str | None) -> Any:
-    if text is None:
-        return msgspec.UNSET
-    if hook is None:
-        raise UsageError("conformance plugin: --data is for one hook; name it with --hook")
+def _payload(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as e:
@@ -110,7 +161,9 @@ def _stopper(pid: int | None, *, is_wanted: bool) -> Callable[[], None] | None:
 
 
 def _show(report: Report, console: Console) -> None:
-    console.print(Text(f"{report.plugin} {clean(report.version or '?')}", "bold"))
+    name = clean(report.name)
+    version = f" {clean(report.version or '?')}" if report.kind == "plugin" else ""
+    console.print(Text(f"{name}{version}", "bold"))
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
@@ -125,7 +178,7 @@ def _show(report: Report, console: Console) -> None:
     counts = "   ".join(f"{count} {status}" for status, count in report.counts.items() if count)
     verdict = "conforms" if report.is_conforming else "does not conform"
     style = "bold green" if report.is_conforming else "bold red"
-    console.print(Text(f"{report.plugin} {verdict}: {counts}", style))
+    console.print(Text(f"{name} {verdict}: {counts}", style))
 
 
 def _add(table: Table, finding: Finding) -> None:

@@ -1,13 +1,17 @@
-"""What a check is: a point of the protocol, and a function that looks whether a hook keeps it."""
+"""What a check is: a point of the protocol, and a function that looks whether it is kept."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from hookbus.conformance.caller import Caller, Exchange
 from hookbus.conformance.report import Finding, Seen, skipped
 from hookbus.conformance.target import Hook
+
+#: What the checks of one thing share: a hook's Probe, or the stage of an emitter.
+P = TypeVar("P")
 
 
 @dataclass(slots=True)
@@ -37,7 +41,7 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class Check(Generic[P]):
     """One point.
 
     Attributes:
@@ -47,12 +51,17 @@ class Check:
 
     point: str
     rule: str
-    look: Callable[[Probe], Awaitable[Seen]]
+    look: Callable[[P], Awaitable[Seen]]
     needs: tuple[str, ...] = ("answers",)
 
 
-async def run_checks(probe: Probe, checks: Sequence[Check]) -> list[Finding]:
-    """Look at every point in order; what needs a point that did not pass is skipped."""
+async def run_checks(
+    probe: P, checks: Sequence[Check[P]], *, hook: str | None = None
+) -> list[Finding]:
+    """Look at every point in order; what needs a point that did not pass is skipped.
+
+    *hook* is whom the findings are about; None is the whole plugin, or an emitter.
+    """
     findings: list[Finding] = []
     passed: set[str] = set()
     for check in checks:
@@ -60,6 +69,5 @@ async def run_checks(probe: Probe, checks: Sequence[Check]) -> list[Finding]:
         seen = await check.look(probe) if missing is None else skipped(f"needs {missing!r}")
         if seen.status == "pass":
             passed.add(check.point)
-        hook = probe.hook.name
         findings.append(Finding(check.point, hook, seen.status, seen.text, check.rule))
     return findings

@@ -1,4 +1,4 @@
-"""What a check saw, and what all checks of a plugin came to. Pure."""
+"""What a check saw, and what all checks of a plugin or an emitter came to. Pure."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def skipped(text: str) -> Seen:
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One point of the protocol and how a plugin keeps it.
+    """One point of the protocol and how it is kept.
 
     Attributes:
-        hook: None when it is about the whole plugin.
+        hook: None when it is about the whole plugin, or about an emitter.
         seen: what was seen, in a sentence.
         rule: what the protocol says.
     """
@@ -51,11 +51,17 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """All findings about one plugin, in the order of the checks."""
+    """All findings about one plugin or emitter, in the order of the checks.
 
-    plugin: str
+    Attributes:
+        name: the plugin's, or the command that runs the emitter.
+        version: of a plugin, as far as the registry knows it.
+    """
+
+    name: str
     version: str | None
     findings: tuple[Finding, ...]
+    kind: Literal["plugin", "emitter"] = "plugin"
 
     @property
     def is_conforming(self) -> bool:
@@ -69,7 +75,7 @@ class Report(msgspec.Struct, frozen=True):
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "plugin": self.plugin,
+            self.kind: self.name,
             "version": self.version,
             "conforms": self.is_conforming,
             "counts": self.counts,

@@ -20,7 +20,7 @@ from hookbus.conformance.target import Hook, PluginAbsent, Target, look_up
 from hookbus.transport import Transport
 
 #: The points of a mutate or validate hook.
-CALL_CHECKS: Final[Sequence[Check]] = (*ANSWERS, *ROBUSTNESS, *AFTERWARDS)
+CALL_CHECKS: Final[Sequence[Check[Probe]]] = (*ANSWERS, *ROBUSTNESS, *AFTERWARDS)
 
 _ANNOUNCED: Final = "A plugin announces its hooks to the registry, which answers 'bound'."
 _DRAIN_RULE: Final = "A plugin that stops says goodbye, answers what it was asked, and drains."
@@ -75,7 +75,7 @@ async def examine_hooks(caller: Caller, target: Target) -> list[Finding]:
     findings: list[Finding] = []
     for probe in probes:
         checks = OBSERVERS if probe.hook.phase == "observe" else CALL_CHECKS
-        findings += await run_checks(probe, checks)
+        findings += await run_checks(probe, checks, hook=probe.hook.name)
     if probes and all(probe.asked and probe.first.is_absent for probe in probes):
         raise PluginAbsent(f"plugin {target.plugin!r} is bound, but no replica of it is up")
     return findings

@@ -49,7 +49,8 @@ async def _look(transport: Transport, plugin: str) -> Seen:
         subject = subjects.service(verb, plugin)
         replies = await transport.request_many(subject, b"", window=WINDOW)
         if not replies:
-            return warned(f"{subject} is not answered; 'hookbus plugins' shows no replica")
+            shown = "; 'hookbus plugins' shows no replica" if verb == "PING" else ""
+            return warned(f"{subject} is not answered{shown}")
         for reply in replies:
             problem = _problem(verb, plugin, reply.data)
             if problem is not None:

@@ -84,7 +84,7 @@ def reports(bus: Bus) -> dict[str, Report]:
             found = await asyncio.gather(*(one(name) for name in (*MISTAKES, *HONEST)))
         finally:
             await transport.close()
-        return {report.plugin: report for report in found}
+        return {report.name: report for report in found}
 
     return asyncio.run(examine())
 

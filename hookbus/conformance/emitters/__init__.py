@@ -1,0 +1,1 @@
+"""Black-box checks of an emitter's program in any language, over the protocol only."""
