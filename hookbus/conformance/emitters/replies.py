@@ -17,7 +17,6 @@ LATE: Final = 0.5
 #: The part of its time in which an emitter must still be waiting.
 SLOW: Final = 0.7
 BUS_TIMEOUT_MS: Final = 1_000  # an event's time if it names none
-BUS_MAX_TIMEOUT_MS: Final = 30_000
 
 _encode = msgspec.json.Encoder().encode
 
@@ -69,6 +68,7 @@ async def decide_slowly(request: Request) -> None:
 
 
 async def decide_too_late(request: Request) -> None:
-    """Answer when the emitter's time is over; of one that names none, when it must be over."""
-    await asyncio.sleep((request.timeout_ms or BUS_MAX_TIMEOUT_MS) / 1000 + LATE)
-    await request.reply(decision(request, "continue"))
+    """Answer when the emitter's time is over; never, if it names none."""
+    if request.timeout_ms is not None:
+        await asyncio.sleep(request.timeout_ms / 1000 + LATE)
+        await request.reply(decision(request, "continue"))
