@@ -52,14 +52,15 @@ async def _look(transport: Transport, plugin: str) -> Seen:
             shown = "; 'hookbus plugins' shows no replica" if verb == "PING" else ""
             return warned(f"{subject} is not answered{shown}")
         for reply in replies:
-            problem = _problem(verb, plugin, reply.data)
+            problem = problem_of(verb, plugin, reply.data)
             if problem is not None:
                 return warned(f"{subject}: {problem}")
         count = len(replies)
     return passed(f"PING, INFO and STATS are answered by {count}")
 
 
-def _problem(verb: str, plugin: str, body: bytes) -> str | None:
+def problem_of(verb: str, plugin: str, body: bytes) -> str | None:
+    """Say what is wrong with an answer to ``PING``, ``INFO`` or ``STATS``; None is nothing."""
     try:
         answer = msgspec.json.decode(body)
     except NOT_JSON as e:

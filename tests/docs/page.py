@@ -1,4 +1,4 @@
-"""docs/protocol.md as the tests read it: its tables and its marked code blocks."""
+"""The two pages of the protocol as the tests read them: their tables and marked code blocks."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PAGE = Path(__file__).parents[2] / "docs" / "protocol.md"
+DOCS = Path(__file__).parents[2] / "docs"
+NODE = DOCS / "examples" / "node"
+PAGE = DOCS / "protocol.md"
+PAGES = (PAGE, DOCS / "protocol-operators.md")
 
 #: What differs from one conversation to the next; only its type is compared.
-VOLATILE = frozenset(["id", "call", "ms", "sum_ms", "count", "generation", "in_flight", "until"])
+VOLATILE = frozenset(
+    ["id", "call", "decision", "ms", "sum_ms", "count", "generation", "in_flight", "until"]
+)
 TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 
 _BLOCK = re.compile(r"^```(\w+) ([\w-]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -21,7 +26,7 @@ _ROW = re.compile(r"^\| (.*) \|$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Page:
-    """The page's text and its marked code blocks: three backquotes, a language and a label."""
+    """The pages' text and marked code blocks: three backquotes, a language and a label."""
 
     text: str
     blocks: Mapping[str, str]
@@ -59,8 +64,9 @@ class Page:
         return [[cell.strip() for cell in row.split(" | ")] for row in _ROW.findall(table)[1:]]
 
 
-def read_page(path: Path = PAGE) -> Page:
-    text = path.read_text()
+def read_page(*paths: Path) -> Page:
+    """Read *paths* as one page; both of the protocol if none are given."""
+    text = "\n".join(path.read_text() for path in paths or PAGES)
     blocks = [(label, body) for _, label, body in _BLOCK.findall(text)]
     assert len(dict(blocks)) == len(blocks), "two blocks have the same label"
     return Page(text, dict(blocks))

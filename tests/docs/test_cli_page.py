@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from hookbus.cli.app import make_app
+from hookbus.conformance.emitters.run import EMITTER_CHECKS
 from hookbus.conformance.observers import OBSERVERS
 from hookbus.conformance.run import CALL_CHECKS
 from tests.docs.page import Page
@@ -61,7 +62,13 @@ def test_the_page_names_every_command_and_option_and_no_other(cli_page: Page) ->
 
 
 def test_the_page_explains_every_point_of_conformance(cli_page: Page) -> None:
-    shown = [point for row in cli_page.rows("point") for point in quoted(row[0])]
+    shown = [point for row in cli_page.rows("point | passes if") for point in quoted(row[0])]
 
     checks = [check.point for check in (*CALL_CHECKS, *OBSERVERS)]
     assert sorted(shown) == sorted([*checks, *FURTHER_POINTS])
+
+
+def test_the_page_explains_every_point_of_an_emitter(cli_page: Page) -> None:
+    shown = [point for row in cli_page.rows("point of an emitter") for point in quoted(row[0])]
+
+    assert sorted(shown) == sorted(check.point for check in EMITTER_CHECKS)

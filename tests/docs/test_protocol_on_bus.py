@@ -17,10 +17,10 @@ from tests.docs.page import Page, settled
 #: Labels whose blocks are no answer of the bus: they are sent by the conversation, or run.
 SENT = {"event", "binary", "announcement", "goodbye", "verdicts", "ping"}
 SENT |= {"first-emit"}
-PURE = {"data", "credentials"}
-PROGRAMS = {"emitter", "plugin", "plugin-node"}
+PURE = {"data", "credentials", "info", "stats"}
+PROGRAMS = {"emitter", "plugin"}
 HEARD = ["decision", "refusal", "notified", "announcement-answers", "call", "config", "observed"]
-HEARD += ["ctl", "stats-data"]
+HEARD += ["ctl", "shadow", "stats-data", "registry-stats-data"]
 
 
 class Outsider:
@@ -81,6 +81,7 @@ async def converse(bus: Bus, page: Page) -> dict[str, Any]:
     outsider.verdict = page.values("verdicts")[4]
     heard["decision"] = json.loads((await outsider.emit()).data)
     heard |= await observe(bus, outsider)
+    heard["shadow"] = await cast_a_shadow(bus, outsider)
     heard["ctl"], pending = await operate(outsider)
     await apply_config(bus, page.value("config")["config"])
     heard["config"] = json.loads((await outsider.next(outsider.configs)).data)
@@ -88,8 +89,9 @@ async def converse(bus: Bus, page: Page) -> dict[str, Any]:
     refused = await outsider.announce(hooks=[hook | {"timeout_ms": 0}])
     gone = await bus.ask("hookbus.announce.no-secrets", page.value("goodbye"))
     heard["announcement-answers"] = [bound, pending, refused, gone]
-    stats = await bus.ask("$SRV.STATS.hookbus-dispatcher", b"")
-    heard["stats-data"] = stats["endpoints"][0]["data"]
+    for label, role in (("stats-data", "dispatcher"), ("registry-stats-data", "registry")):
+        stats = await bus.ask(f"$SRV.STATS.hookbus-{role}", b"")
+        heard[label] = stats["endpoints"][0]["data"]
     return heard
 
 
@@ -105,6 +107,19 @@ async def observe(bus: Bus, outsider: Outsider) -> dict[str, Any]:
     goodbye = {"v": 1, "plugin": "diary", "version": "1.0.0", "instance": "d", "goodbye": True}
     await bus.ask("hookbus.announce.diary", goodbye)
     return {"notified": notified, "observed": json.loads(message.data)}
+
+
+async def cast_a_shadow(bus: Bus, outsider: Outsider) -> Any:
+    """Be asked in mode shadow, and put back into the mode of before."""
+    shadows: asyncio.Queue[Msg] = asyncio.Queue()
+    await bus.client.subscribe("hookbus.decision.shadow.>", cb=shadows.put)
+    await bus.client.flush()
+    for mode in ("shadow", None):
+        request = {"v": 1, "plugin": "no-secrets", "mode": mode}
+        await bus.serve(await bus.ask("hookbus.ctl.ops.mode", request))
+        if mode is not None:
+            await outsider.emit()
+    return json.loads((await outsider.next(shadows)).data)
 
 
 async def announce_diary(bus: Bus) -> None:
@@ -263,8 +278,65 @@ def test_the_page_names_every_operation_of_the_registry(on_bus: OnBus, page: Pag
 def test_settings_are_shown_with_key_value_and_origin(on_bus: OnBus) -> None:
     shown = on_bus(lambda bus: bus.ask("hookbus.ctl.ops.settings", {"v": 1}))
 
-    assert {"key": "timeout_ms", "value": 1000, "origin": "default"} in shown["settings"]
-    assert "overrides" in shown
+    assert {"key": "timeout_ms", "value": 1000, "origin": "default"} in shown.pop("settings")
+    assert shown == {
+        "v": 1,
+        "generation": shown["generation"],
+        "overrides": {"removed": {}, "modes": {}, "approved": {}},
+        "owner": None,
+        "applied": True,
+    }
+
+
+def test_who_was_removed_for_a_time_says_until_when(on_bus: OnBus, page: Page) -> None:
+    async def scenario(bus: Bus) -> Any:
+        await Outsider(bus, page).announce()
+        request = {"v": 1, "plugin": "no-secrets", "for_s": 3600}
+        await bus.ask("hookbus.ctl.ops.remove", request)
+        return await bus.ask("hookbus.ctl.ops.settings", {"v": 1})
+
+    removal = on_bus(scenario)["overrides"]["removed"]["no-secrets"]
+
+    assert removal.keys() == {"by", "at", "until"}
+    assert isinstance(removal["until"], float)
+
+
+def test_a_time_is_refused_where_none_is_needed(on_bus: OnBus, page: Page) -> None:
+    async def scenario(bus: Bus) -> Any:
+        await Outsider(bus, page).announce()
+        request = {"v": 1, "plugin": "no-secrets", "for_s": 3600}
+        return await bus.ask("hookbus.ctl.ops.approve", request)
+
+    error = on_bus(scenario)["error"]
+
+    assert (error["code"], error["pointer"]) == ("invalid_request", "/for_s")
+
+
+def test_dispatchers_hear_that_a_plugin_announced_itself(on_bus: OnBus, page: Page) -> None:
+    async def scenario(bus: Bus) -> tuple[str, Any]:
+        told: asyncio.Queue[Msg] = asyncio.Queue()
+        await bus.client.subscribe("_INBOX.dispatcher.announced.*", cb=told.put)
+        await bus.client.flush()
+        outsider = Outsider(bus, page)
+        await outsider.announce()
+        message = await outsider.next(told)
+        return message.subject, json.loads(message.data)
+
+    assert on_bus(scenario) == (
+        "_INBOX.dispatcher.announced.no-secrets",
+        {"v": 1, "announced": True},
+    )
+
+
+def test_what_cannot_be_read_is_refused_as_an_announcement(on_bus: OnBus, page: Page) -> None:
+    async def scenario(bus: Bus) -> list[Any]:
+        later = {**page.value("announcement"), "v": 2}
+        return [await bus.ask("hookbus.announce.no-secrets", body) for body in (b"{", later)]
+
+    broken, later = on_bus(scenario)
+
+    assert (broken["state"], later["state"]) == ("refused", "refused")
+    assert later["problems"] == [{"at": "v", "message": "expected 1, got 2"}]
 
 
 def test_a_candidate_is_bound_in_shadow(on_bus: OnBus, page: Page) -> None:

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from hookbus.broker import EmbeddedBroker
+from hookbus.conformance import examine_emitter
 from tests.docs.bus import SOON, Bus, OnBus
-from tests.docs.page import Page, settled
+from tests.docs.page import NODE, Page, settled
 
 HARMLESS = {"text": "hi"}
 LEAK = {"text": "my key is sk-abc123", "user": "u1"}
@@ -33,12 +34,14 @@ def node() -> str:
     return found or pytest.skip("the program 'node' is not on PATH")
 
 
-@pytest.fixture(params=["plugin", "plugin-node"])
+@pytest.fixture(params=["plugin.py", "bare.cjs"])
 def plugin(request: pytest.FixtureRequest, page: Page, tmp_path: Path) -> list[str]:
-    """The command that runs one of the page's plugins."""
-    file = tmp_path / ("plugin.py" if request.param == "plugin" else "plugin.cjs")
-    file.write_text(page.blocks[request.param])
-    return [sys.executable if request.param == "plugin" else node(), str(file)]
+    """The command that runs the page's plugin, or the same one without any library."""
+    if request.param == "bare.cjs":
+        return [node(), str(NODE / "bare.cjs")]
+    file = tmp_path / "plugin.py"
+    file.write_text(page.blocks["plugin"])
+    return [sys.executable, str(file)]
 
 
 @pytest.fixture
@@ -69,18 +72,19 @@ async def line_of(process: Process) -> Any:
     return json.loads(line)
 
 
-async def emit(command: list[str], url: str, data: Any) -> tuple[int | None, str, str]:
-    """Run the emitter once; return its exit code and what it printed."""
+async def emit(command: list[str], url: str, data: Any) -> Any:
+    """Run the emitter once; return what it printed."""
     async with started([*command, "message_received", json.dumps(data)], url) as process:
         async with asyncio.timeout(SOON):
             out, err = await process.communicate()
-        return process.returncode, out.decode().strip(), err.decode().strip()
+        assert (process.returncode, err) == (0, b"")
+        return json.loads(out)
 
 
 def test_the_plugins_and_the_emitter_of_the_page_understand_each_other(
     on_bus: OnBus, plugin: list[str], emitter: list[str]
 ) -> None:
-    async def scenario(bus: Bus) -> list[tuple[int | None, str, str]]:
+    async def scenario(bus: Bus) -> list[Any]:
         async with started(plugin, bus.url) as process:
             await bus.serve(await line_of(process))
             results = [await emit(emitter, bus.url, data) for data in (HARMLESS, LEAK, PRIVATE)]
@@ -92,10 +96,11 @@ def test_the_plugins_and_the_emitter_of_the_page_understand_each_other(
 
     harmless, leak, private, unbound = on_bus(scenario)
 
-    assert harmless == (0, json.dumps(HARMLESS), "")
-    assert leak == (0, '{"text": "my key is [redacted]", "user": "u1"}', "")
-    assert private == (1, "", "blocked: no-secrets: contains a private key")
-    assert unbound == (0, json.dumps(PRIVATE), "")
+    clean = {"text": "my key is [redacted]", "user": "u1"}
+    assert harmless == {"outcome": "continue", "data": HARMLESS}
+    assert leak == {"outcome": "intercept", "data": clean}
+    assert private == {"outcome": "block", "reason": "no-secrets: contains a private key"}
+    assert unbound == {"outcome": "continue", "data": PRIVATE}
 
 
 def test_the_plugins_of_the_page_fail_without_telling_why(on_bus: OnBus, plugin: list[str]) -> None:
@@ -143,16 +148,26 @@ def test_the_plugin_of_the_page_shows_up_as_a_service(
 def test_the_emitter_of_the_page_tells_a_refusal_from_a_block(
     on_bus: OnBus, emitter: list[str]
 ) -> None:
-    code, out, err = on_bus(lambda bus: emit(emitter, bus.url, {"text": 5}))
+    assert on_bus(lambda bus: emit(emitter, bus.url, {"text": 5})) == {
+        "outcome": "refused",
+        "code": "schema",
+        "message": 'the value is not of type "string"',
+        "pointer": "/data/text",
+    }
 
-    assert (code, out) == (1, "")
-    assert err == "refused: schema at '/data/text': the value is not of type \"string\""
 
-
-def test_the_emitter_of_the_page_stops_when_nobody_answers(
+def test_the_emitter_of_the_page_has_no_decision_when_nobody_answers(
     nats_broker: EmbeddedBroker, emitter: list[str]
 ) -> None:
-    code, out, err = asyncio.run(emit(emitter, nats_broker.url, HARMLESS))
+    said = asyncio.run(emit(emitter, nats_broker.url, HARMLESS))
 
-    assert (code, out) == (1, "")
-    assert err.startswith("no decision, so we stop: NoResponders")
+    assert said["outcome"] == "unavailable"
+    assert "NoResponders" in said["reason"]
+
+
+def test_the_emitter_of_the_page_keeps_the_protocol(
+    nats_server_program: None, emitter: list[str]
+) -> None:
+    report = asyncio.run(examine_emitter(emitter))
+
+    assert [f for f in report.findings if f.status != "pass"] == []

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
 import pytest
 
+import hookbus
 from hookbus import subjects
 from hookbus.catalog import Catalog
 from hookbus.config.settings import Settings
+from hookbus.conformance.service import problem_of
+from hookbus.errors import InvalidManifest, UnavailableCode
+from hookbus.manifest import announcement, answer, semver
 from hookbus.manifest.announcement import parse_announcement
 from hookbus.manifest.hook import HookOptions, parse_hook
 from hookbus.models import Cause, Decision, FailureClass, Resolution
 from hookbus.telemetry import COUNTERS
+from hookbus.wire import limits
 from hookbus.wire.call import decode_call, decode_observed
 from hookbus.wire.decision import decode_decision, decode_refusal
 from hookbus.wire.event import decode_event
@@ -48,6 +55,35 @@ def words(rows: list[list[str]], column: int = 0) -> list[str]:
     return [word for row in rows for word in re.findall(r"`([^`]+)`", row[column])]
 
 
+def sources(where: str) -> list[ast.Module]:
+    """The syntax trees of a file of the package, or of all files in a folder."""
+    place = Path(hookbus.__file__).parent / where
+    files = [place] if place.is_file() else sorted(place.rglob("*.py"))
+    return [ast.parse(file.read_text()) for file in files]
+
+
+def constant(node: ast.AST | None) -> str | None:
+    """The text that stands there, if it is one."""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def literals(function: str, argument: int | str, where: str) -> set[str]:
+    """The texts that the code hands to *function* as that argument."""
+    calls = [
+        node
+        for tree in sources(where)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == function
+    ]
+    given = [
+        call.args[argument : argument + 1]
+        if isinstance(argument, int)
+        else [k.value for k in call.keywords if k.arg == argument]
+        for call in calls
+    ]
+    return {text for nodes in given for node in nodes if (text := constant(node))}
+
+
 def encoded_again(decode: Callable[[bytes], object], message: Any) -> Any:
     """What the code's own struct keeps of a message, as JSON values."""
     return json.loads(msgspec.json.encode(decode(json.dumps(message).encode())))
@@ -63,6 +99,7 @@ def test_the_subjects_of_the_page_are_those_of_the_code(page: Page) -> None:
         subjects.emit("<principal>", "<type>"),
         subjects.notify("<principal>", "<type>"),
         subjects.call("<plugin>", "<hook>"),
+        subjects.reply_prefix("<dispatcher>") + "<call>.<plugin>",
         subjects.announce("<plugin>"),
         subjects.config("<plugin>"),
         subjects.control("<principal>", "<operation>"),
@@ -80,10 +117,103 @@ def test_the_page_explains_every_cause_of_a_block(page: Page) -> None:
     assert sorted(words(page.rows("cause"))) == sorted(get_args(Cause))
 
 
-def test_the_page_names_every_resolution(page: Page) -> None:
-    [records] = [row for row in page.rows("member") if row[0] == "`records`"]
+def test_the_page_explains_every_code_of_the_bus(page: Page) -> None:
+    """A block's code is the plugin's own, its failure, or one of those that the page lists."""
+    shown = {row[0]: set(words([row], -1)) for row in page.rows("cause")}
+    unavailable = set(get_args(UnavailableCode))
+    assert shown.pop("`unavailable`") == unavailable
+    assert set().union(*shown.values()) - {"timeout", "schema"} == literals(
+        "Objection", 2, "dispatch"
+    ) - {"timeout", "schema"}
 
-    assert set(get_args(Resolution)) <= set(words([records], 1))
+
+def test_the_page_explains_every_code_of_a_refusal(page: Page) -> None:
+    written = literals("ErrorBody", 0, "dispatch") | literals("InvalidEvent", "code", "")
+
+    assert set(words(page.rows("code | sent when"))) == written | {"invalid_event"}
+
+
+def test_the_page_explains_every_error_of_an_operators_request(page: Page) -> None:
+    written = literals("ControlError", "code", "") | literals("ErrorBody", 0, "control.py")
+
+    # no registry is no answer: it is said by whoever asked
+    assert set(words(page.rows("error"))) == written - {"no_registry"}
+
+
+def test_the_page_explains_every_resolution(page: Page) -> None:
+    assert sorted(words(page.rows("resolution"))) == sorted(get_args(Resolution))
+
+
+def test_the_page_explains_every_note_of_a_record(page: Page) -> None:
+    written = {
+        kind
+        for folder in ("dispatch", "runtimes")
+        for tree in sources(folder)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Dict)
+        for kind in [dict(zip(map(constant, node.keys), map(constant, node.values), strict=True))]
+        for kind in [kind.get("kind")]
+        if kind
+    }
+
+    assert set(words(page.rows("note"))) == written
+
+
+def test_the_page_names_what_belongs_to_nobody(page: Page) -> None:
+    sentence = re.search(r"\. ([^.]*) are the bus's own names", page.text.replace("\n", " "))
+
+    assert sentence is not None
+    assert set(re.findall(r"`([^`]+)`", sentence[1])) == subjects.RESERVED_NAMES
+    for name in subjects.RESERVED_NAMES:
+        with pytest.raises(InvalidManifest, match="a name of the bus's own"):
+            parse_announcement(b"{}", name)
+
+
+def test_the_page_lists_the_streams_and_what_they_capture(page: Page) -> None:
+    shown = {row[0].strip("`"): row[1].strip("`") for row in page.rows("stream")}
+
+    assert shown == subjects.STREAM_SUBJECTS
+    assert f"`{subjects.announced('<plugin>')}`" in page.text
+
+
+def test_the_page_names_every_variable_of_a_connection(page: Page) -> None:
+    shown = words(page.rows("variable"))
+
+    [source] = sources("config/connection.py")
+    names = {str(node.value) for node in ast.walk(source) if isinstance(node, ast.Constant)}
+    read = {name for name in names if re.fullmatch(r"HOOKBUS_[A-Z_]*[A-Z]", name)}
+    assert set(shown) == read
+
+
+@pytest.mark.parametrize(
+    ("what", "limit"),
+    [
+        ("nesting of JSON", limits.MAX_DEPTH),
+        ("`id`, `source`", limits.MAX_TEXT),
+        ("event type", subjects.MAX_EVENT_TYPE_LENGTH),
+        ("`instance`", announcement.MAX_INSTANCE_LENGTH),
+        ("`version`", semver.MAX_VERSION_LENGTH),
+        ("hooks of one plugin", announcement.MAX_HOOKS),
+        ("problems in one answer", answer.MAX_PROBLEMS),
+        ("`reason`, `message`", limits.MAX_TEXT),
+        ("`code`", limits.MAX_CODE),
+        ("`warnings` of one verdict", limits.MAX_WARNINGS),
+        ("`annotations` of one verdict", limits.MAX_ANNOTATIONS),
+    ],
+)
+def test_the_fixed_limits_of_the_page_are_those_of_the_code(
+    page: Page, what: str, limit: int
+) -> None:
+    [row] = [row for row in page.rows("what | limit") if row[0] == what]
+
+    assert re.search(rf"\b{limit:,}\b", row[1]), row
+
+
+@pytest.mark.parametrize("verb", ["PING", "INFO", "STATS"])
+def test_a_plugin_that_answers_as_the_page_shows_is_a_service(page: Page, verb: str) -> None:
+    shown = json.dumps(page.value(verb.lower())).encode()
+
+    assert problem_of(verb, "no-secrets", shown) is None
 
 
 def test_the_page_explains_every_failure_of_a_plugin(page: Page) -> None:
@@ -186,8 +316,8 @@ def test_every_message_of_the_page_has_all_members_and_no_other(page: Page) -> N
 def test_the_announcement_of_the_page_says_nothing_twice(page: Page) -> None:
     for label in ("announcement", "goodbye"):
         shown = page.value(label)
-        announcement = parse_announcement(json.dumps(shown).encode(), "no-secrets")
-        assert announcement.to_document() == shown
+        read = parse_announcement(json.dumps(shown).encode(), "no-secrets")
+        assert read.to_document() == shown
 
 
 def test_the_verdicts_of_the_page_are_believed(page: Page) -> None:
