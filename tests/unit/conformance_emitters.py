@@ -1,4 +1,4 @@
-"""An emitter that speaks the protocol by hand, and makes one mistake on purpose."""
+"""Emitters in memory: one that makes one mistake on purpose, and that of the SDK."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import msgspec
 
 from hookbus import subjects
 from hookbus.conformance.emitters.stage import GOES_ON, Ended
-from hookbus.errors import TransportError
+from hookbus.emitter import Emitter
+from hookbus.errors import InvalidEvent, TransportError, Unavailable
 from hookbus.message import Message, is_no_responders
 from hookbus.testing import MemoryBroker, MemoryTransport
 
@@ -139,3 +140,23 @@ class RawEmitter:
         elif self._mistake != "empty is none" or decision["data"]:
             used = decision["data"]
         return Ended(outcome, used)
+
+
+class SdkEmitter:
+    """Ends as `hookbus.Emitter` does."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+
+    async def run(self, event_type: str, data: Any) -> Ended:
+        transport = MemoryTransport(self._broker, principal=NAME)
+        emitter = Emitter(transport, source="/sdk", principal=NAME)
+        try:
+            decision = await emitter.emit(event_type, data)
+        except InvalidEvent:
+            return Ended("refused")
+        except Unavailable:
+            return Ended("unavailable")
+        finally:
+            await transport.close()
+        return Ended(decision.outcome, decision.data)

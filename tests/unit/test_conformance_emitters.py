@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,10 +11,10 @@ from hookbus.conformance.check import run_checks
 from hookbus.conformance.emitters.command import ended
 from hookbus.conformance.emitters.decisions import changed
 from hookbus.conformance.emitters.run import DEFAULT_DATA, DEFAULT_TYPE, EMITTER_CHECKS
-from hookbus.conformance.emitters.stage import Ended, Stage
+from hookbus.conformance.emitters.stage import Emitter, Ended, Stage
 from hookbus.conformance.report import Finding, Report
 from hookbus.testing import MemoryBroker, MemoryTransport, run_virtual
-from tests.unit.conformance_emitters import RawEmitter
+from tests.unit.conformance_emitters import RawEmitter, SdkEmitter
 
 #: mistake → the one point that it fails.
 MISTAKES = {
@@ -50,7 +51,7 @@ MISTAKES = {
 }
 
 
-def examined(mistake: str) -> list[Finding]:
+def examined(make: Callable[[MemoryBroker], Emitter]) -> list[Finding]:
     async def scenario() -> list[Finding]:
         broker = MemoryBroker()
 
@@ -58,11 +59,14 @@ def examined(mistake: str) -> list[Finding]:
             broker.disconnect()
 
         transport = MemoryTransport(broker, principal="dispatcher")
-        emitter = RawEmitter(broker, mistake)
-        stage = Stage(transport, emitter, DEFAULT_TYPE, DEFAULT_DATA, stop)
+        stage = Stage(transport, make(broker), DEFAULT_TYPE, DEFAULT_DATA, stop)
         return await run_checks(stage, EMITTER_CHECKS)
 
     return run_virtual(scenario())
+
+
+def wrong(mistake: str) -> Callable[[MemoryBroker], Emitter]:
+    return lambda broker: RawEmitter(broker, mistake)
 
 
 def points(findings: list[Finding], status: str) -> list[str]:
@@ -70,12 +74,16 @@ def points(findings: list[Finding], status: str) -> list[str]:
 
 
 def test_an_emitter_that_keeps_the_protocol_passes_every_point() -> None:
-    assert points(examined(""), "pass") == [check.point for check in EMITTER_CHECKS]
+    assert points(examined(RawEmitter), "pass") == [check.point for check in EMITTER_CHECKS]
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_one_mistake_fails_one_point(mistake: str) -> None:
-    assert points(examined(mistake), "fail") == [MISTAKES[mistake]]
+    assert points(examined(wrong(mistake)), "fail") == [MISTAKES[mistake]]
+
+
+def test_the_sdk_keeps_the_protocol() -> None:
+    assert points(examined(SdkEmitter), "pass") == [check.point for check in EMITTER_CHECKS]
 
 
 def test_every_point_can_be_failed() -> None:
@@ -83,13 +91,13 @@ def test_every_point_can_be_failed() -> None:
 
 
 def test_an_emitter_that_names_no_time_is_only_warned() -> None:
-    findings = examined("names no time")
+    findings = examined(wrong("names no time"))
 
     assert (points(findings, "fail"), points(findings, "warn")) == ([], ["late"])
 
 
 def test_what_follows_from_silence_is_skipped() -> None:
-    findings = examined("emits nothing")
+    findings = examined(wrong("emits nothing"))
 
     assert {finding.status for finding in findings[1:]} == {"skipped"}
     assert findings[0].seen == ("nothing came on hookbus.emit.>; the command's end: no outcome")

@@ -45,7 +45,7 @@ async function announce(pause = 250) {
 async function stop() {
   if (isStopping) return;
   isStopping = true;
-  setTimeout(() => process.exit(1), 5000).unref(); // the broker is gone and cannot be drained
+  setTimeout(() => process.exit(1), 3000).unref(); // the broker is gone and cannot be drained
   const answer = await tellRegistry({ goodbye: true }).catch(() => null); // null: not heard
   console.log(JSON.stringify(answer));
   await bus.drain();
@@ -62,7 +62,8 @@ const tls = { caFile: HOOKBUS_TLS_CA, certFile: HOOKBUS_TLS_CERT, keyFile: HOOKB
 const bus = await connect({
   servers: (process.env.HOOKBUS_NATS_URL || "nats://127.0.0.1:4222").split(","),
   inboxPrefix: `_INBOX.${NAME}`,
-  maxReconnectAttempts: -1,
+  maxReconnectAttempts: -1, // for ever: plugin and broker start in any order
+  waitOnFirstConnect: true,
   ...(HOOKBUS_CREDS && { authenticator: nkeyAuthenticator(seed) }),
   ...((tls.caFile || tls.certFile) && { tls }),
 }).catch(fail);

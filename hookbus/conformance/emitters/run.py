@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from hookbus.conformance.check import Check, run_checks
 from hookbus.conformance.emitters.command import Command
 from hookbus.conformance.emitters.decisions import DECISIONS
 from hookbus.conformance.emitters.events import AFTERWARDS, EVENTS
-from hookbus.conformance.emitters.stage import Stage
+from hookbus.conformance.emitters.stage import Emitter, Stage
 from hookbus.conformance.report import Report
 from hookbus.transport import NatsTransport
 
@@ -37,6 +37,22 @@ async def examine_emitter(
         BrokerError: The broker cannot be started.
         OSError: The command cannot be started.
     """
+    return await examine_run_by(
+        lambda url: Command(words, url), shlex.join(words), event_type, data
+    )
+
+
+async def examine_run_by(
+    make: Callable[[str], Emitter],
+    name: str,
+    event_type: str = DEFAULT_TYPE,
+    data: Any = DEFAULT_DATA,
+) -> Report:
+    """Check what *make* gives for the URL of a broker that is started for it.
+
+    Raises:
+        BrokerError: The broker cannot be started.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="hookbus-conformance-") as folder,
         EmbeddedBroker.start(data_dir=Path(folder) / "nats") as broker,
@@ -44,7 +60,7 @@ async def examine_emitter(
         transport = await NatsTransport.connect(broker.url, principal=subjects.DISPATCHER_QUEUE)
         stage = Stage(
             transport,
-            Command(words, broker.url),
+            make(broker.url),
             event_type,
             data,
             lambda: asyncio.to_thread(broker.stop),
@@ -53,4 +69,4 @@ async def examine_emitter(
             findings = await run_checks(stage, EMITTER_CHECKS)
         finally:
             await transport.close()
-    return Report(shlex.join(words), None, tuple(findings), "emitter")
+    return Report(name, None, tuple(findings), "emitter")
