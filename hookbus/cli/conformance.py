@@ -17,6 +17,7 @@ from rich.text import Text
 from hookbus.cli.errors import DONE, FOUND, UNDECIDED, UsageError, fail
 from hookbus.cli.operating import QUIET, Json, Name, Url, ask, print_json
 from hookbus.cli.printable import clean
+from hookbus.config.connection import connection_from
 from hookbus.conformance import (
     Finding,
     PluginAbsent,
@@ -27,8 +28,10 @@ from hookbus.conformance import (
     examine_plugin,
 )
 from hookbus.conformance.emitters.run import DEFAULT_DATA, DEFAULT_TYPE
+from hookbus.keyvalue import NatsKeyValue
 from hookbus.loop import run
-from hookbus.subjects import is_event_type
+from hookbus.subjects import CONFIG_BUCKET, is_event_type
+from hookbus.transport import NatsTransport
 
 DISPATCHER: Final = "dispatcher"
 
@@ -76,7 +79,8 @@ def plugin(
 ) -> None:
     """Check a plugin that is up over the protocol only, whatever it is written in.
 
-    It is called as a dispatcher calls it (and needs a dispatcher's rights), with dry runs.
+    It is called as a dispatcher calls it, with dry runs; on a bus with authentication
+    HOOKBUS_CREDS names a dispatcher's credentials.
     Exit codes: 0 every point passed, 1 one failed, 5 the plugin is not there.
 
     Example: hookbus conformance plugin guard-tools
@@ -86,14 +90,37 @@ def plugin(
     payload = msgspec.UNSET if data is None else _payload(data)
     wishes = Wishes(hook=hook, data=payload, stop=_stopper(pid, is_wanted=drain))
     try:
+        kind = _kind_of_credentials()
         report = ask(
             url,
-            lambda transport, who: examine_plugin(transport, who, name, wishes),
+            lambda transport, who: _examine(transport, who, name, wishes, kind),
             who=DISPATCHER,
         )
     except PluginAbsent as e:
         fail(str(e), UNDECIDED)
     _end(report, as_json=as_json)
+
+
+def _kind_of_credentials() -> str | None:
+    """Refuse those of others than dispatchers, whose every call would be left unanswered."""
+    connection = connection_from()
+    if connection.kind not in (None, DISPATCHER):
+        raise UsageError(
+            f"HOOKBUS_CREDS={str(connection.creds)!r} is of {connection.kind}"
+            f" {connection.principal!r}; expected a dispatcher's: plugins answer nobody else"
+        )
+    return connection.kind
+
+
+async def _examine(
+    transport: NatsTransport, who: str, name: str, wishes: Wishes, kind: str | None
+) -> Report:
+    config = (
+        await NatsKeyValue.open(transport, CONFIG_BUCKET, create=False)
+        if kind == DISPATCHER
+        else None
+    )
+    return await examine_plugin(transport, who, name, wishes, config=config)
 
 
 def emitter(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any, Final
 
 import msgspec
 
 from hookbus import subjects
 from hookbus.conformance.caller import SETTLE, Caller, Exchange
-from hookbus.conformance.report import Finding, Seen, failed, passed
+from hookbus.conformance.report import Finding, Seen, failed, passed, skipped
 from hookbus.conformance.target import Hook
 from hookbus.message import Message
 from hookbus.wire.limits import NOT_JSON
@@ -23,24 +24,36 @@ _ANSWERED: Final = "Until the goodbye is answered it answers calls, and then it 
 _GONE: Final = "Once it has drained, calls get 'no responders' at once."
 
 
-async def check_drain(caller: Caller, hook: Hook, stop: Callable[[], None]) -> list[Finding]:
-    """Keep calling while *stop* ends the plugin's only replica."""
+async def check_drain(
+    caller: Caller, hook: Hook, stop: Callable[[], None], *, hears: bool = True
+) -> list[Finding]:
+    """Keep calling while *stop* ends the plugin's only replica; *hears* its goodbye, if allowed."""
     said: list[dict[str, Any]] = []
-    announcements = await caller.transport.subscribe(
-        subjects.announce(hook.plugin), lambda message: said.extend(_goodbyes(message))
-    )
-    await caller.transport.flush()
-    calls = [await caller.call(hook)]
-    stop()
-    await _call_until_absent(caller, hook, calls)
-    await asyncio.sleep(SETTLE)
-    await announcements.drain()
+    async with AsyncExitStack() as listening:
+        if hears:
+            announcements = await caller.transport.subscribe(
+                subjects.announce(hook.plugin), lambda message: said.extend(_goodbyes(message))
+            )
+            listening.push_async_callback(announcements.drain)
+            await caller.transport.flush()
+        calls = await _call_while_it_stops(caller, hook, stop)
+    goodbye = _said_goodbye(said) if hears else skipped("a dispatcher's credentials hear none")
     seen = (
-        ("drain-goodbye", _said_goodbye(said), _GOODBYE),
+        ("drain-goodbye", goodbye, _GOODBYE),
         ("drain-answers", _answered(calls), _ANSWERED),
         ("drain-gone", _gone(calls), _GONE),
     )
     return [Finding(point, hook.name, s.status, s.text, rule) for point, s, rule in seen]
+
+
+async def _call_while_it_stops(
+    caller: Caller, hook: Hook, stop: Callable[[], None]
+) -> list[Exchange]:
+    calls = [await caller.call(hook)]
+    stop()
+    await _call_until_absent(caller, hook, calls)
+    await asyncio.sleep(SETTLE)
+    return calls
 
 
 async def _call_until_absent(caller: Caller, hook: Hook, calls: list[Exchange]) -> None:

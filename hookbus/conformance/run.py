@@ -16,7 +16,8 @@ from hookbus.conformance.observers import OBSERVERS
 from hookbus.conformance.report import Finding, Report, failed, passed
 from hookbus.conformance.robustness import ROBUSTNESS
 from hookbus.conformance.service import check_service
-from hookbus.conformance.target import Hook, PluginAbsent, Target, look_up
+from hookbus.conformance.target import Hook, PluginAbsent, Target, look_up, read_target
+from hookbus.keyvalue import KeyValue
 from hookbus.transport import Transport
 
 #: The points of a mutate or validate hook.
@@ -42,21 +43,33 @@ class Wishes:
 
 
 async def examine_plugin(
-    transport: Transport, principal: str, plugin: str, wishes: Wishes = Wishes()
+    transport: Transport,
+    principal: str,
+    plugin: str,
+    wishes: Wishes = Wishes(),
+    *,
+    config: KeyValue | None = None,
 ) -> Report:
     """Check every bound hook of a plugin that is up, speaking to it as a dispatcher.
 
-    *principal* needs a dispatcher's rights, and an operator's to ask the registry.
+    *principal* needs a dispatcher's rights. Who has no more than those reads in *config*, the
+    bus's configuration, what there is to call; without it the registry is asked, which takes an
+    operator's, too.
 
     Raises:
         PluginAbsent: It is not known, has no such hook, or no replica of it is up.
         ControlError: There is no registry.
     """
-    target = _wanted(await look_up(transport, principal, plugin), wishes)
+    found = (
+        await look_up(transport, principal, plugin)
+        if config is None
+        else await read_target(config, plugin)
+    )
+    target = _wanted(found, wishes)
     caller = Caller(transport, principal)
     await caller.start()
     try:
-        findings = [_announced(target), await check_service(transport, plugin)]
+        findings = [_announced(target), await check_service(transport, target)]
         findings += await examine_hooks(caller, target)
         if wishes.stop is not None:
             findings += await _drained(caller, target, wishes.stop)
@@ -109,7 +122,7 @@ async def _drained(caller: Caller, target: Target, stop: Callable[[], None]) -> 
         return [_no_drain(None, "no hook of it can be called")]
     if target.replicas > 1:
         return [_no_drain(hook, f"{target.replicas} replicas are up; its end would not be seen")]
-    return await check_drain(caller, hook, stop)
+    return await check_drain(caller, hook, stop, hears=not target.is_dispatchers_view)
 
 
 def _no_drain(hook: Hook | None, why: str) -> Finding:

@@ -8,7 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from hookbus import subjects
-from hookbus.conformance.report import Finding, Seen, passed, warned
+from hookbus.conformance.report import Finding, Seen, passed, skipped, warned
+from hookbus.conformance.target import Target
 from hookbus.transport import Transport
 from hookbus.wire.limits import NOT_JSON
 
@@ -37,9 +38,13 @@ _ENDPOINTS: Final[Mapping[str, Mapping[str, type]]] = {
 }
 
 
-async def check_service(transport: Transport, plugin: str) -> Finding:
+async def check_service(transport: Transport, target: Target) -> Finding:
     """Ask who is there, and compare the answers with what ADR-32 says."""
-    seen = await _look(transport, plugin)
+    seen = (
+        skipped("a dispatcher's credentials may not ask; 'hookbus plugins' shows who answers")
+        if target.is_dispatchers_view
+        else await _look(transport, target.plugin)
+    )
     return Finding("service-api", None, seen.status, seen.text, _RULE)
 
 

@@ -1,14 +1,18 @@
-"""The plugin under test as the registry knows it: its bound hooks, each with a payload to try."""
+"""The plugin under test as the bus knows it: its bound hooks, each with a payload to try."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 from hookbus import subjects
 from hookbus.conformance.samples import NoSample, Schema, pick_type, sample
 from hookbus.control import request
 from hookbus.errors import HookbusError
+from hookbus.keyvalue import KeyValue
+from hookbus.snapshot import ConfigDocument, decode_document
 from hookbus.transport import Transport
 
 _TYPES: Final = "types."
@@ -55,9 +59,11 @@ class Hook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A plugin: what the registry says of it.
+    """A plugin: what the registry, or the configuration, says of it.
 
     Attributes:
+        is_dispatchers_view: who looks has only a dispatcher's rights, so plugins cannot be asked
+            who they are, nor be heard when they announce something.
         problem: why it is not bound, or None.
         replicas: how many answered the registry through the Service API; 0 may mean that none
             speaks it.
@@ -69,6 +75,7 @@ class Target:
     generation: int = 0
     replicas: int = 0
     hooks: tuple[Hook, ...] = ()
+    is_dispatchers_view: bool = False
 
 
 async def look_up(transport: Transport, principal: str, plugin: str) -> Target:
@@ -92,6 +99,33 @@ async def look_up(transport: Transport, principal: str, plugin: str) -> Target:
         generation=listed["generation"],
         replicas=len(found["replicas"]),
         hooks=tuple(_hook(plugin, hook, schemas) for hook in found["hooks"]),
+    )
+
+
+async def read_target(config: KeyValue, plugin: str) -> Target:
+    """Read about *plugin* what dispatchers know, with their rights alone.
+
+    Raises:
+        PluginAbsent: It is not bound, for whatever reason.
+        TransportError: The configuration cannot be read.
+    """
+    entry = await config.get(subjects.CONFIG_KEY)
+    document = decode_document(entry.value) if entry is not None else ConfigDocument()
+    bindings = [binding for binding in document.bindings if binding.plugin == plugin]
+    if entry is None or not bindings:
+        bound = ", ".join(sorted({b.plugin for b in document.bindings})) or "none"
+        raise PluginAbsent(
+            f"plugin {plugin!r} is not bound; bound are: {bound}; 'hookbus plugins' says why"
+        )
+    schemas: dict[str, Schema] = {name: each.schema for name, each in document.types.items()}
+    return Target(
+        plugin=plugin,
+        version=bindings[0].version,
+        generation=entry.revision,
+        hooks=tuple(
+            _hook(plugin, {"name": b.hook, **msgspec.structs.asdict(b)}, schemas) for b in bindings
+        ),
+        is_dispatchers_view=True,
     )
 
 

@@ -120,6 +120,55 @@ def test_every_flow_works_with_the_rights_of_its_kind_and_no_more(bus: SecureBus
     assert violations(bus) == before
 
 
+def conformance(bus: SecureBus, who: str, *words: str) -> tuple[int, dict[str, str], str]:
+    """Exit code, the status of each point of the guard's, and what was complained of."""
+    command = ("conformance", "plugin", "guard", "--json", *words)
+    done = hookbus(*command, url=bus.url, creds=str(bus.creds(who)) if who else "")
+    findings = json.loads(done.stdout)["findings"] if done.stdout else []
+    return done.returncode, {f["point"]: f["status"] for f in findings}, done.stderr
+
+
+def test_a_dispatchers_credentials_are_enough_to_check_a_plugin(bus: SecureBus) -> None:
+    before = violations(bus)
+
+    code, points, stderr = conformance(bus, "dispatcher")
+
+    assert (code, stderr) == (0, "")
+    assert (points["answers"], points["announced"]) == ("pass", "pass")
+    assert (points["service-api"], points["queue"]) == ("skipped", "skipped")
+    assert violations(bus) == before
+
+
+@pytest.mark.parametrize(
+    ("who", "code", "words"),
+    [
+        (
+            "operator",
+            2,
+            "is of operator 'operator'; expected a dispatcher's: plugins",
+        ),
+        ("", 5, "wants credentials"),
+    ],
+)
+def test_others_credentials_check_no_plugin_and_are_told_why(
+    bus: SecureBus, who: str, code: int, words: str
+) -> None:
+    found, points, stderr = conformance(bus, who)
+
+    assert (found, points) == (code, {})
+    assert words in stderr
+
+
+def test_a_plugin_that_is_not_bound_is_said_to_a_dispatcher(bus: SecureBus) -> None:
+    creds = str(bus.creds("dispatcher"))
+    done = hookbus("conformance", "plugin", "nobody", url=bus.url, creds=creds)
+
+    assert (done.returncode, done.stdout) == (5, "")
+    assert (
+        "plugin 'nobody' is not bound; bound are: guard; 'hookbus plugins' says why" in done.stderr
+    )
+
+
 def bus_command(bus: SecureBus, who: str, *words: str) -> int:
     environ = {"HOOKBUS_NATS_URL": bus.url, "HOOKBUS_CREDS": str(bus.creds(who))}
     with running([*HOOKBUS, *words], bus.data_dir.parent, **environ) as process:

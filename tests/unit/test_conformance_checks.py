@@ -6,13 +6,15 @@ import asyncio
 
 import pytest
 
+from hookbus.catalog import TypeSettings
 from hookbus.conformance.caller import Caller
 from hookbus.conformance.drain import check_drain
 from hookbus.conformance.report import Finding
 from hookbus.conformance.run import CALL_CHECKS, examine_hooks
 from hookbus.conformance.service import check_service
-from hookbus.conformance.target import Hook, PluginAbsent, Target
-from hookbus.testing import MemoryBroker, MemoryTransport, run_virtual
+from hookbus.conformance.target import Hook, PluginAbsent, Target, read_target
+from hookbus.snapshot import Binding, ConfigDocument, encode_document
+from hookbus.testing import MemoryBroker, MemoryKeyValue, MemoryTransport, run_virtual
 from tests.unit.conformance_plugins import MUTATE, NAME, VALIDATE, RawPlugin
 
 MAX_PAYLOAD = 8 * 1024 * 1024
@@ -133,7 +135,7 @@ def test_nothing_subscribed_is_no_plugin() -> None:
         examined()
 
 
-def drained(mistake: str, *, is_obedient: bool = True) -> list[tuple[str, str]]:
+def drained(mistake: str, *, is_obedient: bool = True, hears: bool = True) -> list[tuple[str, str]]:
     async def scenario() -> list[Finding]:
         broker = MemoryBroker()
         plugin = RawPlugin(MemoryTransport(broker, principal=NAME), mistake)
@@ -146,7 +148,7 @@ def drained(mistake: str, *, is_obedient: bool = True) -> list[tuple[str, str]]:
             if is_obedient:
                 stopping.append(asyncio.ensure_future(plugin.stop()))
 
-        return await check_drain(caller, VALIDATE, stop)
+        return await check_drain(caller, VALIDATE, stop, hears=hears)
 
     return [(finding.point, finding.status) for finding in run_virtual(scenario())]
 
@@ -177,9 +179,44 @@ def test_calls_that_are_lost_while_a_plugin_stops_are_counted() -> None:
 
 def test_a_plugin_without_the_service_api_is_only_warned_of() -> None:
     async def scenario() -> Finding:
-        return await check_service(MemoryTransport(MemoryBroker()), NAME)
+        return await check_service(MemoryTransport(MemoryBroker()), Target(plugin=NAME))
 
     finding = run_virtual(scenario())
 
     assert finding.status == "warn"
     assert "$SRV.PING.raw is not answered" in finding.seen
+
+
+def read(document: ConfigDocument | None) -> Target:
+    async def scenario() -> Target:
+        config = MemoryKeyValue(MemoryBroker(), "config")
+        if document is not None:
+            await config.put("current", encode_document(document))
+        return await read_target(config, NAME)
+
+    return run_virtual(scenario())
+
+
+def test_a_dispatcher_reads_in_the_configuration_what_there_is_to_call() -> None:
+    binding = Binding(plugin=NAME, hook="hook", version="1.0.0", type="odd", phase="validate")
+    other = Binding(plugin="other", hook="hook", version="1.0.0", type="odd", phase="observe")
+    schema = {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}
+    types = {"odd": TypeSettings(schema=schema)}
+
+    target = read(ConfigDocument(bindings=(binding, other), types=types))
+
+    assert target.is_dispatchers_view
+    assert (target.version, target.generation, target.problem) == ("1.0.0", 1, None)
+    [hook] = target.hooks
+    assert (hook.subject, hook.phase, hook.type) == ("hookbus.call.raw.hook", "validate", "odd")
+    assert isinstance(hook.data["n"], int)
+
+
+@pytest.mark.parametrize("document", [None, ConfigDocument()])
+def test_what_is_not_in_the_configuration_is_not_bound(document: ConfigDocument | None) -> None:
+    with pytest.raises(PluginAbsent, match="plugin 'raw' is not bound; bound are: none"):
+        read(document)
+
+
+def test_who_hears_no_announcement_says_nothing_of_the_goodbye() -> None:
+    assert drained("no goodbye", hears=False)[0] == ("drain-goodbye", "skipped")
