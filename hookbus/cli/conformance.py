@@ -125,7 +125,8 @@ async def _examine(
 
 def emitter(
     command: Annotated[
-        list[str], typer.Argument(help="What runs the emitter; write -- before it.")
+        list[str],
+        typer.Argument(metavar="COMMAND", help="What runs the emitter; write -- before it."),
     ],
     event_type: Annotated[
         str, typer.Option("--type", metavar="TYPE", help="The type of the events.")
@@ -137,14 +138,14 @@ def emitter(
 ) -> None:
     """Check an emitter over the protocol only, whatever it is written in.
 
-    COMMAND is run once for each point, with TYPE and JSON as two more words and
-    HOOKBUS_NATS_URL. It emits that event and, before it ends, prints one line:
+    COMMAND is run once for each point, with HOOKBUS_NATS_URL and two more words,
+    TYPE and JSON. It emits that event, and the last line that it prints is
 
-      {"outcome": "…", "data": …}
+      {"outcome": "continue", "data": …}
 
-    The outcome is 'continue', 'intercept' or 'block' as decided, 'refused' if the bus refused the
-    event, 'unavailable' if no decision could be had; data is what it goes on with. The broker is
-    its own, and nobody but the check answers there.
+    with what it goes on with. The outcome is 'continue', 'intercept' or 'block'
+    as decided, 'refused' if the bus refused the event (400), and 'unavailable'
+    if there was no decision. On the broker nobody but this check answers.
     Exit codes: 0 every point passed, 1 one failed.
 
     Example: hookbus conformance emitter -- node emitter.mjs
