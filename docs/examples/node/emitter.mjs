@@ -10,11 +10,13 @@ const principal = credentials?.principal ?? (process.env.HOOKBUS_PRINCIPAL || "a
 
 function open() {
   const tls = { caFile: HOOKBUS_TLS_CA, certFile: HOOKBUS_TLS_CERT, keyFile: HOOKBUS_TLS_KEY };
+  const servers = (process.env.HOOKBUS_NATS_URL || "nats://127.0.0.1:4222").split(",");
+  const isSecret = tls.caFile || tls.certFile || servers.some((url) => url.startsWith("tls://"));
   return connect({
-    servers: (process.env.HOOKBUS_NATS_URL || "nats://127.0.0.1:4222").split(","),
+    servers,
     inboxPrefix: `_INBOX.${principal}`,
     ...(credentials && { authenticator: nkeyAuthenticator(Buffer.from(credentials.seed)) }),
-    ...((tls.caFile || tls.certFile) && { tls }),
+    ...(isSecret && { tls }),
   });
 }
 

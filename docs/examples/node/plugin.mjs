@@ -27,6 +27,19 @@ async function onCall(error, message) {
   message.respond(JSON.stringify({ ...ME, call: call.call, attempt: call.attempt, ...verdict }));
 }
 
+function onConfig(error, message) {
+  try {
+    const said = message.json();
+    if (said.v === 1 && said.config) config = said.config;
+  } catch { /* what is no JSON is not from the registry */ }
+}
+
+function onPing(error, message) {
+  const pong = { name: NAME, id: INSTANCE, version: ME.version, metadata: {} };
+  if (message.reply?.startsWith("_INBOX."))
+    message.respond(JSON.stringify({ type: "io.nats.micro.v1.ping_response", ...pong }));
+}
+
 async function tellRegistry(members) {
   const body = JSON.stringify({ ...ME, instance: INSTANCE, ...members });
   return (await bus.request(`hookbus.announce.${NAME}`, body, { timeout: 2000 })).json();
@@ -36,7 +49,7 @@ async function announce(pause = 250) {
   try {
     const answer = await tellRegistry({ hooks: [HOOK] });
     config = answer.config;
-    console.log(JSON.stringify(answer));
+    show(answer);
   } catch { // no registry yet, or no answer: we serve all the same
     if (!isStopping) setTimeout(announce, pause, Math.min(2 * pause, 5000));
   }
@@ -46,9 +59,12 @@ async function stop() {
   if (isStopping) return;
   isStopping = true;
   setTimeout(() => process.exit(1), 3000).unref(); // the broker is gone and cannot be drained
-  const answer = await tellRegistry({ goodbye: true }).catch(() => null); // null: not heard
-  console.log(JSON.stringify(answer));
+  await tellRegistry({ goodbye: true }).then(show, () => {}); // not heard: then we are just gone
   await bus.drain();
+}
+
+function show(answer) {
+  console.log(JSON.stringify(answer));
 }
 
 function fail(error) {
@@ -59,23 +75,22 @@ function fail(error) {
 const { HOOKBUS_CREDS, HOOKBUS_TLS_CA, HOOKBUS_TLS_CERT, HOOKBUS_TLS_KEY } = process.env;
 const seed = () => Buffer.from(JSON.parse(readFileSync(HOOKBUS_CREDS)).seed); // may be rotated
 const tls = { caFile: HOOKBUS_TLS_CA, certFile: HOOKBUS_TLS_CERT, keyFile: HOOKBUS_TLS_KEY };
+const servers = (process.env.HOOKBUS_NATS_URL || "nats://127.0.0.1:4222").split(",");
+const isSecret = tls.caFile || tls.certFile || servers.some((url) => url.startsWith("tls://"));
 const bus = await connect({
-  servers: (process.env.HOOKBUS_NATS_URL || "nats://127.0.0.1:4222").split(","),
+  servers,
   inboxPrefix: `_INBOX.${NAME}`,
-  maxReconnectAttempts: -1, // for ever: plugin and broker start in any order
-  waitOnFirstConnect: true,
+  maxReconnectAttempts: -1,
   ...(HOOKBUS_CREDS && { authenticator: nkeyAuthenticator(seed) }),
-  ...((tls.caFile || tls.certFile) && { tls }),
+  ...(isSecret && { tls }),
 }).catch(fail);
 bus.closed().then((error) => error && fail(error));
 process.on("SIGTERM", stop).on("SIGINT", stop);
 
 bus.subscribe(`hookbus.call.${NAME}.${HOOK.name}`, { queue: NAME, callback: onCall });
-bus.subscribe(`hookbus.config.${NAME}`, { callback: (_, m) => ({ config } = m.json()) });
-const pong = { name: NAME, id: INSTANCE, version: ME.version, metadata: {} };
-pong.type = "io.nats.micro.v1.ping_response";
+bus.subscribe(`hookbus.config.${NAME}`, { callback: onConfig });
 for (const subject of ["$SRV.PING", `$SRV.PING.${NAME}`, `$SRV.PING.${NAME}.${INSTANCE}`])
-  bus.subscribe(subject, { callback: (_, message) => message.respond(JSON.stringify(pong)) });
+  bus.subscribe(subject, { callback: onPing });
 await bus.flush(); // the broker knows our subscriptions before anybody calls
 await announce();
 for await (const { type } of bus.status()) if (type === "reconnect") announce();
