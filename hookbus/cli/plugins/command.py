@@ -135,7 +135,7 @@ def _advice(plugin: dict[str, Any]) -> Text | None:
     if not plugin["replicas"]:
         return Text.assemble(
             (name, "bold red"),
-            " is bound, but nothing answers $SRV.PING: unless it does without, what it is asked fails;"
+            " is bound, but nothing answers $SRV.PING: if it is down, what it is asked fails;"
             f" start it, or run 'hookbus plugins remove {name}'",
         )
     if silent := unserved_hooks(plugin):
