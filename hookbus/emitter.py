@@ -130,6 +130,14 @@ class Emitter:
         )
         return emitter
 
+    @property
+    def is_connected(self) -> bool:
+        """Tell whether the broker is reached now; whether anybody decides, only an emit tells."""
+        try:
+            return self._opened().is_connected
+        except (Disconnected, RuntimeError):
+            return False
+
     async def open(self) -> Self:
         """Connect.
 
