@@ -1,4 +1,4 @@
-"""Arithmetic on a text: numbers, + - * / % ** and brackets, nothing else. Pure."""
+"""Arithmetic on a text: numbers, + - * / ** and brackets, nothing else. Pure."""
 
 import ast
 import operator
@@ -9,7 +9,6 @@ OPERATORS: Final[dict[type[ast.operator], Any]] = {
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
-    ast.Mod: operator.mod,
     ast.Pow: operator.pow,
 }
 

@@ -17,7 +17,7 @@ ON_UNAVAILABLE: Final = "block"  # no decision can be had: "continue" would answ
 log = logging.getLogger("assistant")
 
 
-class Question(BaseModel, extra="forbid", hide_input_in_errors=True):
+class Question(BaseModel, extra="forbid"):
     """What somebody asks."""
 
     text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
@@ -50,9 +50,8 @@ class Conversation:
         try:
             answer.text = await self._text(question, turn)
         except HookBlocked as e:  # its reason is for operators, its message for everybody
-            answer.reference = e.id
             answer.status = "blocked" if e.cause == "verdict" else "undecided"
-            answer.text = e.message or "This cannot be answered."
+            answer.text, answer.reference = e.message or "This cannot be answered.", e.id
         except InvalidEvent as e:
             answer.status, answer.text = "refused", f"This is not accepted: {e.pointer}"
         answer.degraded = turn.is_degraded  # a guard failed, and its operator lets that pass

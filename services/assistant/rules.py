@@ -5,10 +5,8 @@ from typing import Final
 
 from hookbus import ToolInvoked
 
-MAX_CALLS: Final = 5
 HELP: Final = "I can list, read and calculate; try: list, then read notes.txt"
 
-#: Each names a tool and, as its group, the argument.
 _RULES: Final = (
     ("read_file", re.compile(r"read (?P<path>.+)", re.I)),
     ("list_files", re.compile(r"list(?: (?P<path>.+))?", re.I)),
@@ -19,7 +17,7 @@ _RULES: Final = (
 def plan(text: str) -> list[ToolInvoked]:
     """``"list, then read notes.txt"`` asks for two calls, a text that fits no rule for none."""
     calls = []
-    for part in re.split(r",? then |\n", text)[:MAX_CALLS]:
+    for part in re.split(r",? then |\n", text)[:5]:
         for name, rule in _RULES:
             if found := rule.fullmatch(part.strip()):
                 args = {argument: value or "." for argument, value in found.groupdict().items()}

@@ -26,22 +26,13 @@ class Turn:
         self.is_degraded = False
 
     async def ask(self, payload: P) -> P:
-        """Return what to use in place of *payload* from here on.
-
-        Raises:
-            HookBlocked: It must not be, or nobody can decide and that counts as a block.
-            InvalidEvent: The bus does not take this event.
-        """
+        """Return what to use from here on; raises HookBlocked or InvalidEvent."""
         self._steps += 1
         # A retry's step is the same event and gets the same decision; with other data it is another
         # one, so two clients that use one key by chance learn nothing of each other.
         step = f"{self.request} {self._steps} {payload.event_type} {payload.model_dump_json()}"
-        decision = await self._bus.emit(
-            payload.event_type,
-            payload,
-            id=sha256(step.encode()).hexdigest(),
-            traceparent=self.traceparent,
-        )
+        event = {"id": sha256(step.encode()).hexdigest(), "traceparent": self.traceparent}
+        decision = await self._bus.emit(payload.event_type, payload, **event)
         self.is_degraded |= decision.degraded
         decision.raise_for_block()
         return type(payload).model_validate(decision.data)
