@@ -14,7 +14,9 @@ import httpx
 from tests.integration.commands import PATIENCE, Process, eventually, running
 
 UVICORN = [sys.executable, "-m", "uvicorn", "services.assistant.app:app", "--port"]
-FASTSTREAM = [sys.executable, "-m", "faststream", "run", "services.assistant.inbox:app"]
+#: FastStream logs to stdout, the rest to stderr: a test wants to see both in one file.
+LOGGED = ["sh", "-c", 'exec "$0" "$@" >&2']
+FASTSTREAM = [*LOGGED, sys.executable, "-m", "faststream", "run", "services.assistant.inbox:app"]
 
 
 class Assistant:
