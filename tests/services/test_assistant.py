@@ -3,38 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.commands import Bus, eventually, plugin, running, up
-from tests.services.assistant import UVICORN, Assistant, serving
+from tests.integration.commands import Bus, eventually, plugin, running
+from tests.services.assistant import UVICORN, Assistant
 
-SETTINGS = """
-[types.message_received.schema]
-type = "object"
-required = ["text"]
-properties.text = { type = "string", not = { const = "what nobody takes" } }
-"""
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
-
-
-@pytest.fixture(scope="module")
-def bus(nats_server_program: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
-    folder = tmp_path_factory.mktemp("bus")
-    (folder / "settings.toml").write_text(SETTINGS)
-    with up(folder, "--settings", str(folder / "settings.toml")) as bus:
-        yield bus
-
-
-@pytest.fixture(scope="module")
-def assistant(bus: Bus, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Assistant]:
-    with serving(tmp_path_factory.mktemp("assistant"), bus.url) as assistant:
-        yield assistant
 
 
 def decisions(bus: Bus, *words: str) -> list[dict[str, Any]]:

@@ -20,12 +20,6 @@ from tests.services.test_assistant import ABSENT
 
 
 @pytest.fixture(scope="module")
-def bus(nats_server_program: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
-    with up(tmp_path_factory.mktemp("bus")) as bus:
-        yield bus
-
-
-@pytest.fixture(scope="module")
 def inbox(bus: Bus, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     folder = tmp_path_factory.mktemp("inbox")
     with started(bus, folder) as process:
@@ -94,14 +88,14 @@ def test_a_letter_that_nobody_can_decide_comes_again(
     bus: Bus, inbox: Process, tmp_path: Path
 ) -> None:
     eventually(lambda: is_ready(inbox))
-    with plugin(bus, tmp_path, "absent", ABSENT) as process:
+    with plugin(bus, tmp_path, "away", ABSENT.replace("absent", "away")) as process:
         process.stop(9)
 
     async def scenario() -> dict[str, Any]:
         answer = asyncio.create_task(answer_to(bus, b'{"text": "what is 40 + 2"}'))
         while '"status":"undecided"' not in inbox.errors.read_text():
             await asyncio.sleep(0.01)
-        bus.run("plugins", "remove", "absent")
+        bus.run("plugins", "remove", "away")
         return await answer
 
     answer = asyncio.run(asyncio.wait_for(scenario(), PATIENCE))

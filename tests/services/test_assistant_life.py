@@ -52,7 +52,7 @@ def test_it_begins_without_a_broker_and_outlives_one(
         response = assistant.post("hello")
         assert (response.status_code, response.json()["status"]) == (503, "undecided")
 
-        with up(tmp_path, "--port", str(port), "--http-port", "0") as bus:
+        with up(tmp_path, "--no-bundled", "--port", str(port), "--http-port", "0") as bus:
             eventually(lambda: assistant.ask("hello")["status"] == "answered")
             assert broker(assistant) == "connected"
 

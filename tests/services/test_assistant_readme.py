@@ -7,7 +7,6 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,8 @@ from tests.integration.commands import (
     eventually,
     plugin,
     running,
-    up,
 )
-from tests.services.assistant import Assistant, serving
+from tests.services.assistant import Assistant
 
 PAGE = Path(__file__).parents[2] / "services" / "assistant" / "README.md"
 SERVICE = PAGE.parent
@@ -39,18 +37,6 @@ ANSWERED = [
     if (first, second) == ("sh", "json")
 ]
 VOLATILE = ("id", "reference", "trace_id")
-
-
-@pytest.fixture(scope="module")
-def bus(nats_server_program: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
-    with up(tmp_path_factory.mktemp("bus")) as bus:
-        yield bus
-
-
-@pytest.fixture(scope="module")
-def assistant(bus: Bus, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Assistant]:
-    with serving(tmp_path_factory.mktemp("assistant"), bus.url) as assistant:
-        yield assistant
 
 
 def shell(command: str, bus: Bus, assistant: Assistant) -> str:
