@@ -15,7 +15,7 @@ from hookbus import Emitter, HookBlocked, InvalidEvent, MessageReceived
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Emitter]]:
     """Hold one connection for all requests; without a broker, every request is a 503."""
-    async with Emitter.from_env(source="/comments", on_unavailable="block") as bus:
+    async with Emitter.connect(source="/comments", on_unavailable="block") as bus:
         yield {"bus": bus}
 
 

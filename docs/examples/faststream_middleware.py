@@ -43,7 +43,7 @@ class AskBus(BaseMiddleware[Any, Any]):
 @asynccontextmanager
 async def lifespan(context: ContextRepo) -> AsyncIterator[None]:
     """Hold one connection to the bus; without a broker it does not start."""
-    async with Emitter.from_env(source="/letters") as bus:
+    async with Emitter.connect(source="/letters") as bus:
         context.set_global("bus", bus)
         yield
 

@@ -13,7 +13,7 @@ app = Flask(__name__)
 app.config["MAX_CONTENT_LENGTH"] = 64 * 1024
 
 # One for all threads. It connects at the first emit, and again in each forked worker.
-bus = SyncEmitter.from_env(source="/comments", on_unavailable="block")
+bus = SyncEmitter(source="/comments", on_unavailable="block")
 
 
 @app.post("/comments")

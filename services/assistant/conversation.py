@@ -39,7 +39,7 @@ class Conversation:
     """Answers questions, many at once."""
 
     def __init__(self) -> None:
-        self.bus = Emitter.from_env(source="/assistant", on_unavailable=ON_UNAVAILABLE)
+        self.bus = Emitter.connect(source="/assistant", on_unavailable=ON_UNAVAILABLE)
         folder = os.environ.get("ASSISTANT_FOLDER") or Path(__file__).parent / "desk"
         self._tools = Tools(Path(folder))
 
@@ -51,7 +51,7 @@ class Conversation:
             answer.text = await self._text(question, turn)
         except HookBlocked as e:  # its reason is for operators, its message for everybody
             answer.status = "blocked" if e.cause == "verdict" else "undecided"
-            answer.text, answer.reference = e.message or "This cannot be answered.", e.id
+            answer.text, answer.reference = e.message or "This cannot be answered now.", e.id
         except InvalidEvent as e:
             answer.status, answer.text = "refused", f"This is not accepted: {e.pointer}"
         answer.degraded = turn.is_degraded  # a guard failed, and its operator lets that pass

@@ -27,4 +27,4 @@ def plan(text: str) -> list[ToolInvoked]:
 
 def phrase(text: str, results: list[str]) -> str:
     """Put what the tools said into one answer."""
-    return "\n\n".join(results) or f"You said: {text}\n{HELP}"
+    return "\n\n".join(results) if results else f"You said: {text}\n{HELP}"

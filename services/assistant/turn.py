@@ -31,8 +31,8 @@ class Turn:
         # A retry's step is the same event and gets the same decision; with other data it is another
         # one, so two clients that use one key by chance learn nothing of each other.
         step = f"{self.request} {self._steps} {payload.event_type} {payload.model_dump_json()}"
-        event = {"id": sha256(step.encode()).hexdigest(), "traceparent": self.traceparent}
-        decision = await self._bus.emit(payload.event_type, payload, **event)
+        event_id, trace = sha256(step.encode()).hexdigest(), self.traceparent
+        decision = await self._bus.emit(payload.event_type, payload, id=event_id, traceparent=trace)
         self.is_degraded |= decision.degraded
         decision.raise_for_block()
         return type(payload).model_validate(decision.data)

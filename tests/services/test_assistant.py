@@ -197,5 +197,5 @@ def test_while_a_plugin_is_gone_nobody_can_decide(
     bus.run("plugins", "remove", "absent")
 
     assert (response.status_code, response.json()["status"]) == (503, "undecided")
-    assert response.json()["text"] == "This cannot be answered."
+    assert response.json()["text"] == "This cannot be answered now."
     assert assistant.ask("hello")["status"] == "answered"

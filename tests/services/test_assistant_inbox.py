@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import nats
+import nats.errors
 import pytest
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
@@ -82,6 +83,24 @@ def test_a_letter_carries_its_trace(bus: Bus, inbox: Process) -> None:
     )
 
     assert answer["trace_id"] == trace
+
+
+def test_two_inboxes_share_the_letters(bus: Bus, inbox: Process, tmp_path: Path) -> None:
+    async def scenario() -> list[str]:
+        async with outbox(bus) as (client, answers):
+            for n in range(20):
+                letter = json.dumps({"text": f"what is {n} + 0"}).encode()
+                await client.jetstream().publish("assistant.inbox", letter)
+            found = [await answers.next_msg(timeout=PATIENCE) for _ in range(20)]
+            with pytest.raises(nats.errors.TimeoutError):
+                await answers.next_msg(timeout=0.01)
+        return [json.loads(answer.data)["text"] for answer in found]
+
+    with started(bus, tmp_path) as second:
+        eventually(lambda: is_ready(inbox) and is_ready(second))
+        answers = asyncio.run(scenario())
+
+    assert sorted(map(int, answers)) == list(range(20))
 
 
 def test_a_letter_that_nobody_can_decide_comes_again(

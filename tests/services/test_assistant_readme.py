@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.docs.story import blocks_of
 from tests.integration.commands import (
     PATIENCE,
     Bus,
@@ -21,20 +22,16 @@ from tests.integration.commands import (
     plugin,
     running,
 )
-from tests.services.assistant import Assistant
+from tests.services.assistant import FASTSTREAM, LOGGED, UVICORN, Assistant
 
 PAGE = Path(__file__).parents[2] / "services" / "assistant" / "README.md"
 SERVICE = PAGE.parent
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-PROGRAMS = [body for language, body in BLOCKS if language == "python"]
-COMMANDS = [
-    line for language, body in BLOCKS if language == "sh" for line in body.strip().splitlines()
-]
+BLOCKS = blocks_of(PAGE)
 #: Each command that has an answer below it, and that answer.
 ANSWERED = [
-    (command.strip(), json.loads(answer))
-    for (first, command), (second, answer) in pairwise(BLOCKS)
-    if (first, second) == ("sh", "json")
+    (ask.body.strip(), json.loads(answer.body))
+    for ask, answer in pairwise(BLOCKS)
+    if (ask.label, answer.label) == ("ask", "answer")
 ]
 VOLATILE = ("id", "reference", "trace_id")
 
@@ -58,18 +55,22 @@ def settled(answer: dict[str, Any]) -> dict[str, Any]:
     return {k: v and type(v) if k in VOLATILE else v for k, v in answer.items()}
 
 
-def test_every_command_and_program_of_the_page_is_tried() -> None:
-    tried = [command for command, _ in ANSWERED]
-    others = [command for command in COMMANDS if command not in tried]
+def block(label: str) -> str:
+    [found] = [block.body for block in BLOCKS if block.label == label]
+    return found
 
-    assert others == [
+
+def test_every_block_of_the_page_is_tried() -> None:
+    others = [block.label for block in BLOCKS if block.label not in ("ask", "answer")]
+
+    assert others == ["setup", "serve", "explain", "signature.py", "inbox", "letter.py"]
+    assert len(ANSWERED) == 4
+    assert block("setup").splitlines() == [  # the first is CI's, the second the fixture's
         "python3 -m venv .venv && .venv/bin/pip install -q -e '.[assistant]'",
         ".venv/bin/hookbus up",
-        ".venv/bin/uvicorn services.assistant.app:app",
-        ".venv/bin/hookbus decisions explain REFERENCE",
-        ".venv/bin/faststream run services.assistant.inbox:app",
     ]
-    assert len(PROGRAMS) == 2
+    assert block("serve").split() == [".venv/bin/uvicorn", UVICORN[3]]
+    assert block("inbox").split() == [".venv/bin/faststream", *FASTSTREAM[-2:]]
 
 
 @pytest.mark.parametrize(("command", "answer"), ANSWERED)
@@ -77,7 +78,7 @@ def test_a_command_of_the_page_is_answered_as_it_says(
     bus: Bus, assistant: Assistant, tmp_path: Path, command: str, answer: dict[str, Any]
 ) -> None:
     if "your assistant" in answer.get("text", ""):
-        with plugin(bus, tmp_path, "signature", PROGRAMS[0]):
+        with plugin(bus, tmp_path, "signature", block("signature.py")):
             found = shell(command, bus, assistant)
     else:
         found = shell(command, bus, assistant)
@@ -88,19 +89,21 @@ def test_a_command_of_the_page_is_answered_as_it_says(
 def test_the_reference_of_a_blocked_answer_is_explained(bus: Bus, assistant: Assistant) -> None:
     reference = assistant.ask("read .env")["reference"]
 
-    explained = shell(f".venv/bin/hookbus decisions explain {reference}", bus, assistant)
+    explained = shell(block("explain").replace("REFERENCE", reference), bus, assistant)
 
     assert "guard-tools" in explained
 
 
 def test_the_letter_of_the_page_is_answered(bus: Bus, tmp_path: Path) -> None:
-    [command] = [command for command in COMMANDS if "faststream" in command]
-    words = [str(Path(sys.executable).parent / "faststream"), *command.split()[1:]]
-    (tmp_path / "letter.py").write_text(PROGRAMS[1].replace("connect()", f"connect({bus.url!r})"))
+    program, *words = block("inbox").split()
+    words = [*LOGGED, str(Path(sys.executable).parent / Path(program).name), *words]
+    (tmp_path / "letter.py").write_text(
+        block("letter.py").replace("connect()", f"connect({bus.url!r})")
+    )
     with running(words, tmp_path, HOOKBUS_NATS_URL=bus.url, ASSISTANT_NATS_URL=bus.url) as process:
         eventually(lambda: "started successfully" in process.errors.read_text())
-        with running([sys.executable, "letter.py"], tmp_path) as letter:
-            answer = json.loads(letter.line())
+        with running([sys.executable, "letter.py"], tmp_path) as sent:
+            answer = json.loads(sent.line())
 
     assert answer["id"].startswith("letter-")
     assert answer["text"].startswith("Alice   [redacted:email]")

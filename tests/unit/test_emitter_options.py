@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import re
 from typing import Any
 
 import pytest
 
-from hookbus import Decision, Emitter, InvalidEvent, SyncEmitter
-from hookbus.errors import InvalidOption, SettingsError
+from hookbus import Emitter, InvalidEvent, SyncEmitter
+from hookbus.errors import InvalidOption
 
 URL = "nats://127.0.0.1:1"
 
@@ -108,40 +107,6 @@ def test_an_event_that_is_none_is_an_error_even_when_nobody_is_there_to_refuse_i
 
 def test_a_sync_emitter_connects_to_nothing_before_its_first_emit() -> None:
     SyncEmitter("nats://127.0.0.1:1", source="/x").close()
-
-
-@pytest.mark.parametrize("make", [Emitter.from_env, SyncEmitter.from_env])
-def test_an_emitter_may_take_its_connection_from_the_environment(
-    make: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOOKBUS_NATS_URL", "http://127.0.0.1:4222")
-    with pytest.raises(SettingsError, match="HOOKBUS_NATS_URL: expected nats://host:port"):
-        make(source="/x")
-
-    monkeypatch.setenv("HOOKBUS_NATS_URL", URL)
-    monkeypatch.setenv("HOOKBUS_PRINCIPAL", "chat")
-    assert make(source="/x", on_unavailable="block") is not None
-
-    monkeypatch.setenv("HOOKBUS_CREDS", "/none")
-    with pytest.raises(SettingsError, match="/none"):
-        make(source="/x")
-
-
-async def emitted_by(emitter: Emitter) -> Decision:
-    async with emitter:
-        return await emitter.emit("message_received", {"text": "hi"})
-
-
-def test_the_environments_principal_is_who_emits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOOKBUS_NATS_URL", URL)
-    monkeypatch.setenv("HOOKBUS_PRINCIPAL", "chat")
-    options: dict[str, Any] = {"on_unavailable": "block", "connect_timeout": 0.01}
-
-    decision = asyncio.run(emitted_by(Emitter.from_env(source="/x", **options)))
-    assert (decision.principal, decision.cause) == ("chat", "unavailable")
-
-    decision = asyncio.run(emitted_by(Emitter.from_env(source="/x", principal="shop", **options)))
-    assert decision.principal == "shop"
 
 
 def test_an_emitter_is_not_connected_before_it_is_open() -> None:

@@ -37,4 +37,5 @@ def test_a_text_asks_for_so_many_calls_at_most() -> None:
 
 def test_an_answer_is_what_the_tools_said_or_an_echo() -> None:
     assert phrase("x", ["one", "two"]) == "one\n\ntwo"
+    assert phrase("x", [""]) == ""
     assert phrase("x", []).startswith("You said: x\n")
