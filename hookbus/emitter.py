@@ -8,7 +8,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final, Literal, Protocol, Self, TypeAlias
+from typing import Any, Final, Literal, Self, TypeAlias
 
 import msgspec
 
@@ -27,8 +27,9 @@ from hookbus.errors import (
     UnavailableCode,
 )
 from hookbus.link import Link
+from hookbus.message import Message, Requests
 from hookbus.models import Cause, Decision, EventRef, Outcome
-from hookbus.transport import Message, NatsTransport, Transport
+from hookbus.transport import NatsTransport, Transport
 from hookbus.wire.call import whole_milliseconds
 from hookbus.wire.decision import decode_decision, decode_refusal
 from hookbus.wire.limits import NOT_JSON
@@ -44,15 +45,6 @@ _FILES: Final[tuple[str, ...]] = ("creds", "tls_ca", "tls_cert", "tls_key")
 log = logging.getLogger(__name__)
 
 _encode = msgspec.json.Encoder().encode
-
-
-class Requests(Protocol):
-    """All that an emitter needs of a connection; every ``hookbus.transport.Transport`` has it."""
-
-    async def request(
-        self, subject: str, data: bytes, *, timeout: float, headers: Mapping[str, str] | None = None
-    ) -> Message:
-        """Publish and return the first reply; see :meth:`hookbus.transport.Transport.request`."""
 
 
 class Emitter:
@@ -140,6 +132,14 @@ class Emitter:
             NatsTransport.connect, to.nats_url, principal=to.principal, **connection
         )
         return emitter
+
+    @property
+    def is_connected(self) -> bool:
+        """Tell whether the broker is reached now; whether anybody decides, only an emit tells."""
+        try:
+            return self._opened().is_connected
+        except (Disconnected, RuntimeError):
+            return False
 
     async def open(self) -> Self:
         """Connect.

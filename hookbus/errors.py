@@ -88,6 +88,8 @@ class HookBlocked(HookbusError):
 
     Attributes:
         id: the decision's id, which an end user may be shown as reference.
+        cause: ``verdict`` when a plugin said so; anything else is what kept the bus from a
+            decision, such as ``failure``, ``deadline`` or ``unavailable``.
         by: the plugin whose Block is the primary one, or None.
         reason: for operators, never for end users.
         code: for programs, or None.
@@ -95,10 +97,17 @@ class HookBlocked(HookbusError):
     """
 
     def __init__(
-        self, id: str, by: str | None, reason: str, code: str | None, message: str | None
+        self,
+        id: str,
+        by: str | None,
+        reason: str,
+        code: str | None,
+        message: str | None,
+        cause: str | None = None,
     ) -> None:
         super().__init__(reason)
         self.id = id
+        self.cause = cause
         self.by = by
         self.reason = reason
         self.code = code

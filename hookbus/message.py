@@ -1,4 +1,4 @@
-"""One message as a broker hands it over, and what a message must be like to be sent. Pure."""
+"""One message as a broker hands it over, asking for one, and what it must be like. Pure."""
 
 from __future__ import annotations
 
@@ -37,6 +37,19 @@ class Message(Protocol):
 
 #: Gets each message of a subscription, on the event loop; it must not block.
 MessageCallback: TypeAlias = Callable[[Message], None]
+
+
+class Requests(Protocol):
+    """All that an emitter needs of a connection; every ``hookbus.transport.Transport`` has it."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Tell whether what is published now reaches the broker."""
+
+    async def request(
+        self, subject: str, data: bytes, *, timeout: float, headers: Mapping[str, str] | None = None
+    ) -> Message:
+        """Publish and return the first reply; see :meth:`hookbus.transport.Transport.request`."""
 
 
 def is_no_responders(message: Message) -> bool:

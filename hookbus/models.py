@@ -369,4 +369,5 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     def raise_for_block(self) -> None:
         """Raise :class:`~hookbus.errors.HookBlocked` when the outcome is block."""
         if self.outcome == "block":
-            raise HookBlocked(self.id, self.by, self.reason or "blocked", self.code, self.message)
+            reason = self.reason or "blocked"
+            raise HookBlocked(self.id, self.by, reason, self.code, self.message, self.cause)

@@ -21,6 +21,10 @@ class Bridge:
         self._thread = thread
         self._transport = transport
 
+    @property
+    def is_connected(self) -> bool:
+        return self._transport.is_connected
+
     async def request(
         self, subject: str, data: bytes, *, timeout: float, headers: Mapping[str, str] | None = None
     ) -> Message:

@@ -235,7 +235,7 @@ async def test_raise_for_block_raises_what_the_emitter_needs_to_know(bus: Bus) -
 
     error = blocked.value
     assert (error.id, error.by, error.reason) == (decision.id, "a", "a: no")
-    assert (error.code, error.message) == ("c", "Sorry.")
+    assert (error.code, error.message, error.cause) == ("c", "Sorry.", "verdict")
 
 
 async def test_raise_for_block_is_silent_about_a_continue(bus: Bus) -> None:

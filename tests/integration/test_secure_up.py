@@ -186,6 +186,22 @@ def test_a_sync_emitter_takes_its_principal_from_the_file(bus: SecureBus) -> Non
         SyncEmitter.connect(bus.url, source="/celery", principal="chat", creds=creds)
 
 
+def test_the_environment_is_enough_for_an_emitter(
+    bus: SecureBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOOKBUS_NATS_URL", bus.url)
+    monkeypatch.setenv("HOOKBUS_CREDS", str(bus.create("emitter", "service")))
+
+    async def scenario() -> str:
+        async with Emitter.connect(source="/service") as emitter:
+            assert emitter.is_connected
+            return (await emitter.emit("message_received", {"text": "hi"})).principal
+
+    assert asyncio.run(scenario()) == "service"
+    with SyncEmitter.connect(source="/service") as emitter:
+        assert emitter.emit("message_received", {"text": "hi"}).principal == "service"
+
+
 def test_a_viewer_sees_and_changes_nothing(bus: SecureBus) -> None:
     bus.create("viewer", "eve")
 

@@ -107,3 +107,7 @@ def test_an_event_that_is_none_is_an_error_even_when_nobody_is_there_to_refuse_i
 
 def test_a_sync_emitter_connects_to_nothing_before_its_first_emit() -> None:
     SyncEmitter("nats://127.0.0.1:1", source="/x").close()
+
+
+def test_an_emitter_is_not_connected_before_it_is_open() -> None:
+    assert not Emitter.connect(URL, source="/x").is_connected
