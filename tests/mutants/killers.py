@@ -21,11 +21,9 @@ import pytest
 
 #: Beyond table and model: tests of the same modules, of which what runs in memory.
 BEYOND: Final = ("tests/flow", "tests/unit")
-#: Some plugins of pytest are loaded before it could rewrite their asserts.
-_OPTIONS: Final = (
-    *("-x", "-q", "-n", "0", "-p", "no:cacheprovider"),
-    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
-)
+#: Plain asserts: hookbus has a plugin of pytest, so pytest would load all of the package itself, to
+#: rewrite its asserts, and no mutant would come in.
+_OPTIONS: Final = ("-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--assert=plain")
 _BEYOND_UNITS: Final = (
     *("test_patches", "test_wire", "test_verdict_bytes"),
     *("test_breaker", "test_dispatch", "test_deadline", "test_payload", "test_remote"),
