@@ -33,11 +33,19 @@ class BusThread:
 
     def __init__(self, make_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
         self._loop = make_loop()
+        self.is_stopped = False
         self._thread = threading.Thread(target=self._run, name="hookbus-testing", daemon=True)
         self._thread.start()
 
     def submit(self, work: Coroutine[Any, Any, _Result]) -> Future[_Result]:
-        """Begin *work* on the loop."""
+        """Begin *work* on the loop.
+
+        Raises:
+            RuntimeError: It was stopped.
+        """
+        if self.is_stopped:
+            work.close()
+            raise RuntimeError("the test's bus is closed: it lives as long as its test")
         return asyncio.run_coroutine_threadsafe(self._asked(work), self._loop)
 
     def run(self, work: Coroutine[Any, Any, _Result], patience: float = PATIENCE) -> _Result:
@@ -60,6 +68,7 @@ class BusThread:
 
     def stop(self) -> None:
         """End the loop and its thread; what still runs is cancelled."""
+        self.is_stopped = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(PATIENCE)
 

@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, get_args
 
 from hookbus import control, subjects
 from hookbus.broker import EmbeddedBroker
@@ -68,7 +68,9 @@ class SyncBus:
         self._emitter = self.sync_emitter(timeout=TIMEOUT)
 
     def close(self) -> None:
-        """Stop all of it; plugins say goodbye first."""
+        """Stop all of it; plugins say goodbye first. A second close does nothing."""
+        if self._thread.is_stopped:
+            return
         try:
             self._thread.run(self._bus.__aexit__())
         finally:
@@ -250,7 +252,13 @@ class SyncBus:
             code: of the :class:`hookbus.Unavailable` that emits end with: ``no_responders`` (no
                 dispatcher runs), ``timeout`` (one runs and does not answer), or ``disconnected``
                 (the broker is gone).
+
+        Raises:
+            ValueError: *code* is none of them.
         """
+        if code not in get_args(UnavailableCode):
+            known = ", ".join(get_args(UnavailableCode))
+            raise ValueError(f"unavailable: expected one of {known}, got {code!r}")
         if code == "disconnected":
             self._lose_broker()
         else:

@@ -348,6 +348,25 @@ def test_a_bus_leaves_no_thread_behind() -> None:
     assert threading.active_count() == before
 
 
+def test_a_closed_bus_says_so_and_may_be_closed_again() -> None:
+    with SyncBus() as bus:
+        emitter = bus.emitter()
+    bus.close()
+
+    with pytest.raises(RuntimeError, match="the test's bus is closed"):
+        bus.emit("message_received", HI)
+    with pytest.raises(RuntimeError, match="the test's bus is closed"):
+        asyncio.run(emitter.emit("message_received", HI))
+
+
+def test_a_slip_in_what_is_unavailable_is_told(bus: SyncBus) -> None:
+    with (
+        pytest.raises(ValueError, match="expected one of no_responders, timeout, disconnected"),
+        bus.unavailable("no_responder"),  # type: ignore[arg-type]
+    ):
+        pass
+
+
 def test_many_buses_live_beside_each_other(bus: SyncBus) -> None:
     bus.answers("guard", "message_received", Block("no"))
 
