@@ -21,7 +21,7 @@ MIN_TIMEOUT_MS: Final = 10
 
 TIMEOUT_HEADER: Final = "hookbus-timeout-ms"
 _TRACE_HEADERS: Final = ("traceparent", "tracestate")
-_TRACEPARENT: Final = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})")
+_TRACEPARENT: Final = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})")
 _JSON_TYPES: Final = re.compile(r"application/(?:[\w.-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 _PATH: Final = re.compile(r" - at `\$([^`]*)`$")
 _FIELD: Final = re.compile(r"field `([^`]*)`")

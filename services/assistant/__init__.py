@@ -1,1 +1,0 @@
-"""An assistant without a model: a service that asks the bus before each step it takes."""

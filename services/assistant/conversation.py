@@ -1,20 +1,22 @@
-"""From a question to an answer, whichever way it came."""
+"""From a question to an answer, whichever way it came: the bus is asked before each step."""
 
 import logging
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, StringConstraints
 
-from hookbus import Emitter, HookBlocked, InvalidEvent, MessageReceived, ResponseGenerated
+from hookbus import Emitter, HookBlocked, InvalidEvent, MessageReceived, Payload, ResponseGenerated
 from services.assistant.rules import phrase, plan
-from services.assistant.tools import ToolFailed, Tools
-from services.assistant.turn import Turn
+from services.assistant.tools import Tools
 
 ON_UNAVAILABLE: Final = "block"  # no decision can be had: "continue" would answer unguarded
 
-log = logging.getLogger("assistant")
+P = TypeVar("P", bound=Payload)
 
 
 class Question(BaseModel, extra="forbid"):
@@ -29,44 +31,57 @@ class Answer(BaseModel):
 
     id: str
     status: Literal["answered", "blocked", "undecided", "refused"] = "answered"
-    text: str
+    text: str = ""
     reference: str | None = None
-    degraded: bool = False
+    degraded: bool = False  # a guard failed, and its operator lets that pass
     trace_id: str | None = None
 
 
 class Conversation:
-    """Answers questions, many at once."""
+    """Answers questions, many at once, over one connection to the bus."""
 
     def __init__(self) -> None:
         self.bus = Emitter.connect(source="/assistant", on_unavailable=ON_UNAVAILABLE)
-        folder = os.environ.get("ASSISTANT_FOLDER") or Path(__file__).parent / "desk"
-        self._tools = Tools(Path(folder))
+        self._tools = Tools(os.environ.get("ASSISTANT_FOLDER") or f"{Path(__file__).parent}/desk")
 
-    async def answer(self, question: Question, request: str, traceparent: str | None) -> Answer:
-        """Answer one question, whatever the bus says to it; the arguments are those of `Turn`."""
-        turn = Turn(self.bus, request, traceparent)
-        answer = Answer(id=request, text="", trace_id=turn.traceparent[3:35])
+    @asynccontextmanager
+    async def lifespan(self, app: Any = None) -> AsyncIterator[None]:
+        """Hold the connection until the last question is answered."""
+        async with self.bus:
+            yield
+
+    async def answer(self, question: Question, request: str, trace: str | None) -> Answer:
+        """Answer; *request* is the same for a retry, *trace* a W3C traceparent if there is one."""
+        answer = Answer(id=request)
+        trace = trace or f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-00"
         try:
-            answer.text = await self._text(question, turn)
+            answer.text = await self._text(question, answer, trace)
         except HookBlocked as e:  # its reason is for operators, its message for everybody
             answer.status = "blocked" if e.cause == "verdict" else "undecided"
             answer.text, answer.reference = e.message or "This cannot be answered now.", e.id
         except InvalidEvent as e:
             answer.status, answer.text = "refused", f"This is not accepted: {e.pointer}"
-        answer.degraded = turn.is_degraded  # a guard failed, and its operator lets that pass
         if answer.status != "answered" or answer.degraded:
-            log.warning("answer %s", answer.model_dump_json(exclude={"text"}))
+            logging.getLogger(__name__).warning("%s", answer.model_dump_json(exclude={"text"}))
         return answer
 
-    async def _text(self, question: Question, turn: Turn) -> str:
-        message = await turn.ask(MessageReceived(**question.model_dump(exclude_none=True)))
+    async def _text(self, question: Question, answer: Answer, trace: str) -> str:
+        message = await self._ask(MessageReceived(**question.model_dump()), answer, trace)
         results = []
-        for wanted in plan(message.text):
-            call = await turn.ask(wanted)
-            try:
-                results.append(await self._tools.run(call.name, call.args))
-            except ToolFailed as e:
-                results.append(str(e))
-        response = await turn.ask(ResponseGenerated(text=phrase(message.text, results)))
-        return response.text
+        for call in plan(message.text):
+            call = await self._ask(call, answer, trace)
+            results.append(await self._tools.run(call.name, call.args))
+        response = ResponseGenerated(text=phrase(message.text, results))
+        return (await self._ask(response, answer, trace)).text
+
+    async def _ask(self, payload: P, answer: Answer, trace: str) -> P:
+        """Ask the bus, and return what to use from here on."""
+        # A retry's step is the same event and gets the same decision; with other data it is another
+        # one, so two clients that use one key by chance learn nothing of each other.
+        step = f"{answer.id} {payload.event_type} {payload.model_dump_json()}"
+        event_id = sha256(step.encode()).hexdigest()
+        decision = await self.bus.emit(payload.event_type, payload, id=event_id, traceparent=trace)
+        answer.trace_id = decision.trace_id
+        answer.degraded |= decision.degraded
+        decision.raise_for_block()
+        return type(payload).model_validate(decision.data)

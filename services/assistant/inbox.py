@@ -1,41 +1,26 @@
 """The same for letters on NATS, which wait: ``faststream run services.assistant.inbox:app``."""
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Annotated, Final
 
-from faststream import Context, ContextRepo, FastStream
+from faststream import FastStream
 from faststream.exceptions import NackMessage
 from faststream.nats import JStream, NatsBroker, NatsMessage
 from pydantic import ValidationError
 
 from services.assistant.conversation import Answer, Conversation, Question
 
-STREAM: Final = JStream("ASSISTANT", subjects=["assistant.*"], max_age=86_400)  # seconds
+STREAM = JStream("ASSISTANT", subjects=["assistant.*"], max_age=86_400)  # seconds
 
 # letters are none of the bus's: with --secure they need a broker, or an account, of their own
 url = os.environ.get("ASSISTANT_NATS_URL") or "nats://127.0.0.1:4222"
 broker = NatsBroker(url, max_reconnect_attempts=-1, graceful_timeout=10.0)
-
-
-@asynccontextmanager
-async def lifespan(context: ContextRepo) -> AsyncIterator[None]:
-    """Hold one connection to the bus until the last letter is answered."""
-    conversation = Conversation()
-    async with conversation.bus:
-        context.set_global("conversation", conversation)
-        yield
-
-
-app = FastStream(broker, lifespan=lifespan)
+conversation = Conversation()
+app = FastStream(broker, lifespan=conversation.lifespan)
 
 
 @broker.subscriber("assistant.inbox", stream=STREAM, durable="assistant", pull_sub=True)
 @broker.publisher("assistant.outbox")
-async def on_letter(
-    letter: NatsMessage, conversation: Annotated[Conversation, Context()]
-) -> Answer:
+async def on_letter(letter: NatsMessage) -> Answer:
     """Answer a letter; what nobody can decide comes again, as the same request."""
     request = f"letter-{letter.raw_message.metadata.sequence.stream}"
     try:  # here, not in the signature: FastStream would log what it cannot read, word for word

@@ -61,14 +61,20 @@ def test_every_step_is_an_event_of_the_callers_trace(bus: Bus, assistant: Assist
     eventually(lambda: all(event in log.read_text() for event in ids))
 
 
-@pytest.mark.parametrize(
-    "broken", ["", "x", f"00-{'0' * 32}-b7ad6b7169203331-01", f"00-{TRACE}-{'0' * 16}-01"]
-)
-def test_a_trace_context_that_is_none_begins_a_new_trace(assistant: Assistant, broken: str) -> None:
-    first, second = (assistant.ask("hello", traceparent=broken)["trace_id"] for _ in range(2))
+def test_a_question_without_a_trace_context_begins_a_trace(assistant: Assistant) -> None:
+    first, second = (assistant.ask("hello")["trace_id"] for _ in range(2))
 
     assert len(first) == len(second) == 32
     assert len({first, second, TRACE}) == 3
+
+
+@pytest.mark.parametrize(
+    "broken", ["x", f"00-{'0' * 32}-b7ad6b7169203331-01", f"00-{TRACE}-{'0' * 16}-01"]
+)
+def test_a_trace_context_that_is_none_is_answered_without(
+    assistant: Assistant, broken: str
+) -> None:
+    assert assistant.ask("hello", traceparent=broken)["trace_id"] is None
 
 
 def test_a_retry_gets_the_same_decision(assistant: Assistant) -> None:
@@ -123,7 +129,7 @@ def test_what_the_bus_does_not_take_is_refused(assistant: Assistant) -> None:
 
 @pytest.mark.parametrize("text", ["read ../../etc/passwd", "read /etc/hostname", "list .."])
 def test_no_question_leads_out_of_the_folder(assistant: Assistant, text: str) -> None:
-    assert assistant.ask(text)["text"].endswith("is outside of the folder.")
+    assert assistant.ask(text)["text"].startswith(("read_file can do", "list_files can do"))
 
 
 def test_everybody_gets_their_own_answer(assistant: Assistant) -> None:

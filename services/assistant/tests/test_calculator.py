@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import pytest
 
-from services.assistant.calculator import calculate
+from services.assistant.tools import Tools, calculate
 
 VALUES = [
     ("2 + 3 * 4", "14"),
@@ -51,6 +54,7 @@ def test_arithmetic_comes_to_its_value(text: str, value: str) -> None:
 
 
 @pytest.mark.parametrize("text", NO_ARITHMETIC)
-def test_what_is_no_arithmetic_is_an_error(text: str) -> None:
-    with pytest.raises((ValueError, ArithmeticError)):
-        calculate(text)
+def test_with_what_is_no_arithmetic_the_tool_can_do_nothing(text: str, tmp_path: Path) -> None:
+    said = asyncio.run(Tools(str(tmp_path)).run("calculator", {"expression": text}))
+
+    assert said.startswith("calculator can do nothing with ")
