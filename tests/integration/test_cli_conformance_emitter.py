@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hookbus import InvalidEvent, SyncEmitter, Unavailable
+from hookbus.conformance import examine_emitter
 from hookbus.conformance.emitters.run import EMITTER_CHECKS, examine_run_by
 from hookbus.conformance.emitters.stage import Ended
 from tests.docs.page import read_page
@@ -41,17 +42,23 @@ class SyncSdkEmitter:
         return Ended(decision.outcome, decision.data)
 
 
-def test_the_emitter_of_the_page_conforms_and_json_says_so(tmp_path: Path) -> None:
+def test_the_emitter_of_the_page_conforms(tmp_path: Path) -> None:
     script = tmp_path / "emitter.py"
     script.write_text(read_page().blocks["emitter"])
 
-    done = hookbus("conformance", "emitter", "--json", "--", sys.executable, str(script))
+    report = asyncio.run(examine_emitter([sys.executable, str(script)]))
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert [f for f in report.findings if f.status != "pass"] == []
+    assert [f.point for f in report.findings] == [check.point for check in EMITTER_CHECKS]
+
+
+def test_json_says_which_command_failed_where() -> None:
+    done = hookbus("conformance", "emitter", "--json", "--", "true", "--fast")
+
+    assert (done.returncode, done.stderr) == (1, "")
     report = json.loads(done.stdout)
-    assert report["emitter"] == f"{sys.executable} {script}"
-    assert [f for f in report["findings"] if f["status"] != "pass"] == []
-    assert [f["point"] for f in report["findings"]] == [check.point for check in EMITTER_CHECKS]
+    assert (report["emitter"], report["conforms"]) == ("true --fast", False)
+    assert [f["point"] for f in report["findings"] if f["status"] == "fail"] == ["emits"]
 
 
 def test_the_sync_emitter_of_the_sdk_conforms() -> None:
