@@ -1,0 +1,87 @@
+"""Data that schemas most plainly ask for; whether it fits is checked by who uses it. Pure."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Any, Final
+
+from hookbus.schemas.facts import KINDS, Facts, Part
+from hookbus.schemas.places import Schema
+
+MAX_LEVELS: Final = 16  # of a schema that refers to itself
+MAX_ITEMS: Final = 1_000  # that are made, and characters
+
+TEXT: Final = "hello"
+_FORMATS: Final = {
+    "date": "2026-11-21",
+    "date-time": "2026-11-21T10:00:00Z",
+    "duration": "PT1H",
+    "email": "someone@example.org",
+    "hostname": "example.org",
+    "ipv4": "127.0.0.1",
+    "ipv6": "::1",
+    "time": "10:00:00Z",
+    "uri": "https://example.org/",
+    "uuid": "0190a1b2-0000-7000-8000-000000000000",
+}
+
+
+def make(schema: Schema) -> Any:
+    """Follow what *schema* says most plainly."""
+    return make_of((Part(schema, "", schema),))
+
+
+def make_of(said: tuple[Part, ...], kind: str | None = None, levels: int = MAX_LEVELS) -> Any:
+    """Make a value that does what all of *said* says; of *kind* if one is given."""
+    facts = Facts(said)
+    if levels == 0:
+        return None
+    if kind is None:
+        for listed in (facts.every("default"), *facts.every("examples"), facts.values or ()):
+            for value in listed:
+                if all(part.fits(value) for part in said):
+                    return value
+    if (split := facts.alternatives()) is not None:
+        return make_of(split[0], kind, levels - 1)
+    if kind is None:
+        likely = [kind for kind in KINDS if kind in facts.kinds] or ["null"]
+        is_plain = len(likely) == len(KINDS) and not (facts.required or facts.names)
+        kind = "string" if is_plain else likely[0]
+    return _of_kind(facts, kind, levels)
+
+
+def _of_kind(facts: Facts, kind: str, levels: int) -> Any:
+    match kind:
+        case "object":
+            return {name: make_of(facts.member(name), None, levels - 1) for name in facts.required}
+        case "array":
+            count = min(MAX_ITEMS, facts.highest("minItems") or 0)
+            return [make_of(facts.item(i), None, levels - 1) for i in range(int(count))]
+        case "string":
+            return _text(facts)
+        case "integer":
+            return _integer(facts)
+        case "fraction":
+            return _integer(facts) + 0.5
+        case "boolean":
+            return True
+    return None
+
+
+def _integer(facts: Facts) -> Any:
+    low, high = facts.at_least, facts.at_most
+    step = facts.highest("multipleOf") or 1
+    if low is not None:
+        start = low.value + step if low.is_open else low.value
+        return ceil(start / step) * step
+    if high is not None:
+        start = high.value - step if high.is_open else high.value
+        return (start // step) * step
+    return step
+
+
+def _text(facts: Facts) -> str:
+    text = next((_FORMATS[f] for f in facts.every("format") if f in _FORMATS), TEXT)
+    longest = facts.lowest("maxLength")
+    text = text.ljust(min(MAX_ITEMS, int(facts.highest("minLength") or 0)), "x")
+    return text if longest is None else text[: int(longest)]
