@@ -38,11 +38,11 @@ def plain(data: Any) -> Any:
     if not isinstance(data, BaseModel):
         return data
     try:
-        values = data.model_dump(mode="json", exclude_unset=True)
+        values = data.model_dump(mode="json", by_alias=True, exclude_unset=True)
     except ValueError as e:
         raise NotJson("", str(e)) from e
     # pydantic too writes NaN as null, so it has to be looked for in what the model holds
-    held = data.model_dump(exclude_unset=True)
+    held = data.model_dump(by_alias=True, exclude_unset=True)
     if not _is_json(held) and (problem := _unsaid_number(held, "")):
         raise problem
     return values

@@ -9,8 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from hookbus import patches
-from hookbus.schemas.secret_fields import SecretPath
 from hookbus.models import Decision, OtherBlock, PluginRecord
+from hookbus.schemas.secret_fields import SecretPath
 from hookbus.wire.limits import CUT_MARK
 
 MASK: Final = "[masked]"

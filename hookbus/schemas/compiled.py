@@ -30,7 +30,7 @@ def compile_schema(schema: Mapping[str, Any] | bool) -> Any:
     # Remote references are on by default in jsonschema-rs, file:// too, and so are regular
     # expressions that backtrack.
     return jsonschema_rs.validator_for(
-        schema,
+        _plain(schema),
         validate_formats=True,
         retriever=_refuse,
         pattern_options=jsonschema_rs.RegexOptions(),
@@ -50,7 +50,7 @@ def compile_part(schema: Mapping[str, Any] | bool, pointer: str) -> Any:
         {"$ref": f"hookbus:whole#{quote(pointer, safe='/~')}"},
         validate_formats=True,
         retriever=_refuse,
-        registry=jsonschema_rs.Registry([("hookbus:whole", schema)], retriever=_refuse),
+        registry=jsonschema_rs.Registry([("hookbus:whole", _plain(schema))], retriever=_refuse),
         pattern_options=jsonschema_rs.RegexOptions(),
         mask="the value",
     )
@@ -66,6 +66,10 @@ def breaches(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def escape(token: object) -> str:
     """Write one step of a JSON Pointer."""
     return str(token).replace("~", "~0").replace("/", "~1")
+
+
+def _plain(schema: Mapping[str, Any] | bool) -> dict[str, Any] | bool:
+    return schema if isinstance(schema, bool) else dict(schema)
 
 
 def _refuse(uri: str) -> Any:

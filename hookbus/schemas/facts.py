@@ -51,10 +51,10 @@ class Part:
             ValueError: It cannot be compiled.
         """
         if self._compiled is None:
-            is_bare = self.root is None
-            self._compiled = (
-                compile_schema(self.schema) if is_bare else compile_part(self.root, self.pointer)
-            )
+            if self.root is None:
+                self._compiled = compile_schema(self.schema)
+            else:
+                self._compiled = compile_part(self.root, self.pointer)
         return bool(self._compiled.is_valid(value))
 
     @property
@@ -216,7 +216,7 @@ def _kinds(name: str) -> tuple[str, ...]:
 
 
 def _flat(part: Part, seen: set[str]) -> Iterator[Part]:
-    """Yield *part* and what it says by `allOf` and `$ref`, each once: saying it twice is no more."""
+    """Yield *part* and what it says by `allOf` and `$ref`, each once: twice is no more."""
     yield part
     if not isinstance(part.schema, Mapping):
         return

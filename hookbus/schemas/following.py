@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from hookbus.schemas.alone import (
     Finding,
@@ -30,7 +30,7 @@ MAX_CASES: Final = 64  # of one `anyOf`
 MAX_TRIED: Final = 24  # values that one finding may be tried with
 
 
-class TooMuch(Exception):  # noqa: N818
+class TooMuch(Exception):
     """The schemas are too large to be compared."""
 
 

@@ -13,7 +13,7 @@ Schema: TypeAlias = Mapping[str, Any] | bool
 
 #: A step from a value to a part of it: a member's name, an item's index, None for every item, and
 #: for every member but those that are named a set of these.
-Step: TypeAlias = str | None | frozenset[str]
+Step: TypeAlias = str | frozenset[str] | None
 
 EVERY_MEMBER: Final[frozenset[str]] = frozenset()
 

@@ -11,6 +11,7 @@ from hookbus.schemas.places import every, referred
 from hookbus.schemas.secret_fields import secret_problems
 
 _EXPECTED: Final = "expected a JSON Schema"
+_ONE_OF: Final = "one of object, array, string, number, integer, boolean, null, or a list of them"
 
 
 def check_schema(schema: Mapping[str, Any] | bool, at: str) -> tuple[Problem, ...]:
@@ -32,10 +33,12 @@ def _problems(schema: Mapping[str, Any] | bool) -> Iterator[tuple[str, str]]:
                 return
         compile_schema(schema)
     except ValueError as e:  # jsonschema_rs's own errors are of this class
+        wrong: list[tuple[str, str]] = []
         # a plain ValueError is ours: the schema is too large or too deep to look for more
-        is_ours = type(e) is ValueError or not isinstance(schema, Mapping)
-        wrong = [] if is_ours else [*breaches(schema), *_dangling(schema)]
+        if type(e) is not ValueError and isinstance(schema, Mapping):
+            wrong = [*breaches(schema), *_dangling(schema)]
         around = "".join(f"/{escape(token)}" for token in getattr(e, "instance_path", ()))
+        wrong = [(at, _ONE_OF if at.endswith("/type") else said) for at, said in wrong]
         for pointer, said in wrong or [(around, str(e).splitlines()[0])]:
             yield pointer, f"{_EXPECTED}: {said}"
         return

@@ -53,7 +53,7 @@ def secret_problems(schema: Any) -> Iterator[tuple[str, str]]:
                 f"{at}/{MARK}",
                 "would mask nothing: it is reached neither from the type's data by `properties`,"
                 " `items` and the like, nor by a `$ref`; name the field in"
-                " [types.NAME] secret = [\"/field\"]",
+                ' [types.NAME] secret = ["/field"]',
             )
 
 
@@ -98,7 +98,7 @@ class _Walk:
             yield Place(*found, ())
 
     def _refuse_recursion(self, at: str) -> None:
-        """What contains itself is as deep as it likes; without a secret that is nobody's concern."""
+        """What contains itself may be of any depth; without a secret that is nobody's concern."""
         for found in self._reachable(at):
             if isinstance(found.schema, Mapping) and found.schema.get(MARK) is True:
                 self.problems[f"{found.pointer}/{MARK}"] = (

@@ -92,7 +92,7 @@ schemas_inside: st.SearchStrategy[Any] = st.recursive(
 
 #: Whole schemas, with the definitions that they refer to.
 schemas = st.tuples(
-    _object(schemas_inside), st.fixed_dictionaries({name: schemas_inside for name in DEFINITIONS})
+    _object(schemas_inside), st.fixed_dictionaries(dict.fromkeys(DEFINITIONS, schemas_inside))
 ).map(lambda parts: {**parts[0], "$defs": parts[1]})
 
 
