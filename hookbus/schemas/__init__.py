@@ -6,6 +6,8 @@ secret_fields   where `x-hookbus-secret` leads to in the data
 problems        all that is wrong with a schema, for a person
 samples         data that a schema most plainly asks for
 facts           what a schema says about a value and its parts, put together
-compare         whether every event that fitted still fits
-witnesses       events that prove that one does not
+alone           what a schema says of a value on its own: does it follow from facts?
+following       the same for a whole schema, with all that stands in it
+trying          values that may have fitted and fit no more
+compare         whether every event that fitted still fits, with proofs where one does not
 """

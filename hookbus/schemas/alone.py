@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -14,11 +15,21 @@ import msgspec
 from hookbus.patches.values import equal
 from hookbus.schemas.facts import KINDS, Facts, Part, kinds_of
 from hookbus.schemas.places import referred
-from hookbus.schemas.samples import make_of
+from hookbus.schemas.trying import (
+    Values,
+    around,
+    arrays,
+    full,
+    multiples,
+    of_kinds,
+    repeated,
+    texts,
+    those,
+    typical,
+    without,
+)
 
 MAX_SHOWN: Final = 80  # characters of a value in a message
-MAX_TEXT: Final = 10_000  # characters of a text to try
-MAX_ITEMS: Final = 100  # of an array to try
 
 #: Keywords that mean the same wherever they stand, together with those beside them that they need.
 _TOGETHER: Final = (
@@ -54,12 +65,12 @@ class Finding:
     Attributes:
         pointer: of the keyword in the new schema.
         message: what was allowed and what is now, for a person.
-        tried: values that may have fitted and fit no more.
+        tried: makes values that may have fitted and fit no more.
     """
 
     pointer: str
     message: str
-    tried: tuple[Any, ...] = ()
+    tried: Values = tuple
 
 
 Findings: TypeAlias = Iterator[Finding]
@@ -94,7 +105,7 @@ def quoted(value: Any) -> str:
 def one_by_one(values: Iterable[Any], new: Part) -> list[Finding]:
     """What may only be one of a few values is tried with each."""
     return [
-        Finding(new.pointer, f"it may no longer be {quoted(value)}", (value,))
+        Finding(new.pointer, f"it may no longer be {quoted(value)}", those(value))
         for value in values
         if not new.fits(value)
     ]
@@ -104,12 +115,12 @@ def _types(facts: Facts, new: Part) -> Findings:
     lost = facts.kinds - kinds_of(new.schema)
     if lost:
         message = f"was {_named(facts.kinds)}, now {_named(kinds_of(new.schema))}"
-        tried = tuple(make_of(facts.said, kind) for kind in KINDS if kind in lost)
-        yield Finding(f"{new.pointer}/type", message, tried)
+        kinds = [kind for kind in KINDS if kind in lost]
+        yield Finding(f"{new.pointer}/type", message, partial(of_kinds, facts, kinds))
     for keyword in ("enum", "const"):
         if keyword in new.schema:
             message = f"only {quoted(new.schema[keyword])} now; before any {_named(facts.kinds)}"
-            yield Finding(f"{new.pointer}/{keyword}", message, tuple(typical(facts)))
+            yield Finding(f"{new.pointer}/{keyword}", message, partial(typical, facts))
 
 
 def _named(kinds: frozenset[str]) -> str:
@@ -129,13 +140,13 @@ def _numbers(facts: Facts, new: Part) -> Findings:
         if bound is None or (low is not None and low >= (bound, is_open)):
             continue
         said = f"now {'above' if is_open else 'at least'} {bound}; before {_bound(low, 'from')}"
-        yield Finding(f"{new.pointer}/{keyword}", said, _around(bound, low))
+        yield Finding(f"{new.pointer}/{keyword}", said, around(bound, low))
     for keyword, is_open in (("maximum", False), ("exclusiveMaximum", True)):
         bound = schema.get(keyword)
         if bound is None or (high is not None and _is_within(high, bound, is_open)):
             continue
         said = f"now {'below' if is_open else 'at most'} {bound}; before {_bound(high, 'to')}"
-        yield Finding(f"{new.pointer}/{keyword}", said, _around(bound, high))
+        yield Finding(f"{new.pointer}/{keyword}", said, around(bound, high))
 
 
 def _is_within(high: Any, bound: Any, is_open: bool) -> bool:
@@ -148,11 +159,6 @@ def _bound(limit: Any, word: str) -> str:
     if limit is None:
         return "without a limit"
     return f"{word} {limit.value}{' (not that itself)' if limit.is_open else ''}"
-
-
-def _around(bound: Any, limit: Any) -> tuple[Any, ...]:
-    steps = [bound, bound - 1, bound + 1, bound - 0.5, bound + 0.5]
-    return (*steps, *([limit.value, limit.value - 1, limit.value + 1] if limit else ()))
 
 
 def _lengths(facts: Facts, new: Part, what: str, unit: str) -> Findings:
@@ -169,44 +175,33 @@ def _lengths(facts: Facts, new: Part, what: str, unit: str) -> Findings:
         yield Finding(f"{new.pointer}/max{what}", said, tried)
 
 
-def _of_lengths(facts: Facts, what: str, lengths: tuple[Any, ...]) -> tuple[Any, ...]:
-    if what == "Length":
-        return tuple("x" * int(n) for n in lengths if n <= MAX_TEXT)
-    return tuple(
-        [make_of(facts.item(index)) for index in range(int(n))] for n in lengths if n <= MAX_ITEMS
-    )
+def _of_lengths(facts: Facts, what: str, lengths: tuple[Any, ...]) -> Values:
+    return partial(texts, lengths) if what == "Length" else partial(arrays, facts, lengths)
 
 
 def _uniqueness(facts: Facts, new: Part) -> Findings:
     is_new = new.schema.get("uniqueItems") is True and True not in facts.every("uniqueItems")
     most = facts.lowest("maxItems")
     if is_new and (most is None or most > 1):
-        item = make_of(facts.item(None))
-        tried = tuple([item] * n for n in (2, 3))
-        yield Finding(f"{new.pointer}/uniqueItems", "no item may come twice now", tried)
+        said = "no item may come twice now"
+        yield Finding(f"{new.pointer}/uniqueItems", said, partial(repeated, facts))
 
 
 def _members(facts: Facts, new: Part) -> Findings:
     """Compare which members must be there, and how many."""
-    base = make_of(facts.said, "object")
-    base = base if isinstance(base, dict) else {}
     for name in new.schema.get("required", ()):
         if name not in facts.required:
-            without = {k: v for k, v in base.items() if k != name}
             said = f"{quoted(name)} is required now"
-            yield Finding(f"{new.pointer}/required", said, (without,))
+            yield Finding(f"{new.pointer}/required", said, partial(without, facts, name))
     least, most = new.schema.get("minProperties"), new.schema.get("maxProperties")
     low = max(facts.highest("minProperties") or 0, len(facts.required))
     if least and low < least:
         said = f"now at least {least} fields; before {low}"
-        yield Finding(f"{new.pointer}/minProperties", said, (base,))
+        yield Finding(f"{new.pointer}/minProperties", said, partial(of_kinds, facts, ["object"]))
     high = facts.lowest("maxProperties")
     if most is not None and (high is None or high > most):
         said = f"now at most {most} fields; before {'any number' if high is None else high}"
-        full = {**base, **{name: make_of(facts.member(name)) for name in facts.names}}
-        count = int(min(most, MAX_ITEMS)) + 1
-        more = {**base, **{f"more{n}": make_of(facts.other()) for n in range(count)}}
-        yield Finding(f"{new.pointer}/maxProperties", said, (full, more))
+        yield Finding(f"{new.pointer}/maxProperties", said, partial(full, facts, most))
 
 
 def _is_said(facts: Facts, new: Part, group: tuple[str, ...]) -> bool:
@@ -251,7 +246,7 @@ def _is_multiple(facts: Facts, step: Any) -> bool:
 
 def _not_said(facts: Facts, new: Part, keyword: str) -> Finding:
     value = new.schema[keyword]
-    tried = list(typical(facts))
+    tried: Values = partial(typical, facts)
     match keyword:
         case "pattern":
             said = f"has to match {quoted(value)} now"
@@ -259,15 +254,15 @@ def _not_said(facts: Facts, new: Part, keyword: str) -> Finding:
             said = f"has to be a {quoted(value)} now"
         case "multipleOf":
             said = f"has to be a multiple of {value} now"
-            tried += [step * n for step in (*facts.every(keyword), value / 2) for n in (1, 3, 5)]
+            tried = partial(multiples, facts, value)
         case _:
             said = f"{keyword} is another one now, which this check cannot follow"
-    return Finding(f"{new.pointer}/{keyword}", said, tuple(tried))
+    return Finding(f"{new.pointer}/{keyword}", said, tried)
 
 
 def cannot_tell(facts: Facts, new: Part, keyword: str) -> Finding:
-    tried = tuple(typical(facts))
-    return Finding(f"{new.pointer}/{keyword}", f"{keyword} is not followed by this check", tried)
+    said = f"{keyword} is not followed by this check"
+    return Finding(f"{new.pointer}/{keyword}", said, partial(typical, facts))
 
 
 def split(facts: Facts) -> Iterator[list[str] | str]:
@@ -276,32 +271,6 @@ def split(facts: Facts) -> Iterator[list[str] | str]:
     yield from (kind for kind in KINDS if kind in kinds - {"fraction", "integer"})
     if numbers := kinds & {"fraction", "integer"}:
         yield "number" if "fraction" in numbers else "integer"
-
-
-def typical(facts: Facts) -> Iterator[Any]:
-    """Yield values that may fit, of each type that may."""
-    yield make_of(facts.said)
-    for kind in KINDS:
-        if kind not in facts.kinds:
-            continue
-        yield make_of(facts.said, kind)
-        match kind:
-            case "string":
-                yield from ("", "x", "0", "X y", "\n")
-            case "integer":
-                yield from (0, 1, -1, 7, 10**6)
-            case "object":
-                base = make_of(facts.said, kind)
-                yield {**base, unused(facts): None} if isinstance(base, dict) else {}
-            case "array":
-                yield from ([], [None], [None, None])
-            case "boolean":
-                yield False
-
-
-def unused(facts: Facts) -> str:
-    """A name that no schema tells anything about."""
-    return next(name for n in range(1_000) if (name := f"other{n or ''}") not in facts.names)
 
 
 def is_same(old: Part, new: Part) -> bool:

@@ -7,6 +7,7 @@ event that fitted and fits no more? Such an event is a proof; without one nobody
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -20,6 +21,7 @@ from hookbus.schemas.places import Schema, every
 Verdict: TypeAlias = Literal["compatible", "refuses", "unknown"]
 
 MAX_CHANGES: Final = 50  # that are told
+MAX_TRIED: Final = 32  # events that one of them may be tried with
 MAX_EVENT_BYTES: Final = 2_000  # of an event that is shown
 
 
@@ -57,13 +59,13 @@ def compare(old: Schema | None, new: Schema | None) -> Comparison:
     """Compare two schemas that compile; None is any JSON."""
     before, after = _schema(old), _schema(new)
     trial = _Trial(before, after)
-    changes = [trial.of(finding) for finding in _findings(before, after)]
+    changes = [trial.of(finding) for finding in _findings(before, after)[:MAX_CHANGES]]
     changes += [] if not changes else list(_lost_examples(before, trial))
     if not changes:
         return COMPATIBLE
     # a proof first: it is what matters
     changes.sort(key=lambda change: change.verdict != "refuses")
-    return Comparison(verdict=changes[0].verdict, changes=tuple(changes[:MAX_CHANGES]))
+    return Comparison(verdict=changes[0].verdict, changes=tuple(changes))
 
 
 def _schema(schema: Schema | None) -> Schema:
@@ -96,7 +98,7 @@ class _Trial:
         self._new = compile_schema(new)
 
     def of(self, finding: Finding) -> Change:
-        proof = next(filter(self.is_lost, finding.tried), msgspec.UNSET)
+        proof = next(filter(self.is_lost, islice(finding.tried(), MAX_TRIED)), msgspec.UNSET)
         return _change(finding.pointer, finding.message, proof)
 
     def is_lost(self, data: Any) -> bool:

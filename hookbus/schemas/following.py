@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from hookbus.schemas.alone import (
@@ -19,15 +20,13 @@ from hookbus.schemas.alone import (
     one_by_one,
     quoted,
     split,
-    typical,
-    unused,
 )
 from hookbus.schemas.facts import Facts, Part
-from hookbus.schemas.samples import make_of
+from hookbus.schemas.trying import all_of, in_array, in_member, typical
 
-MAX_STEPS: Final = 5_000  # of one comparison
+MAX_STEPS: Final = 2_000  # of one comparison
 MAX_CASES: Final = 64  # of one `anyOf`
-MAX_TRIED: Final = 24  # values that one finding may be tried with
+MAX_FOUND: Final = 100  # at one place
 
 
 class TooMuch(Exception):
@@ -40,6 +39,8 @@ class Following:
     def __init__(self) -> None:
         self._steps = 0
         self._asked: dict[tuple[object, ...], int] = {}
+        self._told: dict[tuple[object, ...], list[Finding]] = {}
+        self._taken_on_trust = 0
 
     def findings(self, old: tuple[Part, ...], new: Part, depth: int = 0) -> list[Finding]:
         """Say why *new* does not follow from *old*; *depth* is how deep in the data they stand.
@@ -52,23 +53,28 @@ class Following:
         if self._steps > MAX_STEPS:
             raise TooMuch
         key = (frozenset(map(_key, old)), new.pointer)
+        if key in self._told:
+            return self._told[key]
         if key in self._asked:
+            self._taken_on_trust += 1
             # what contains itself follows if all else does, but only from one level to the next
             if self._asked[key] < depth:
                 return []
             return [Finding(new.pointer, "refers to itself")]
         self._asked[key] = depth
-        try:
-            return self._findings(old, new, depth)
-        finally:
-            del self._asked[key]
+        before = self._taken_on_trust
+        found = self._findings(old, new, depth)
+        del self._asked[key]
+        if self._taken_on_trust == before:  # else it may only hold below what is still asked
+            self._told[key] = found
+        return found
 
     def _findings(self, old: tuple[Part, ...], new: Part, depth: int) -> list[Finding]:
         facts = Facts(old)
         if new.schema is True or new.schema == {} or facts.is_nothing or not facts.kinds:
             return []
         if new.schema is False:
-            return [Finding(new.pointer, "nothing fits any more", tuple(typical(facts)))]
+            return [Finding(new.pointer, "nothing fits any more", partial(typical, facts))]
         if facts.values is not None:
             return one_by_one(facts.values, new)
         if any(is_same(part, new) for part in facts.parts):
@@ -76,7 +82,7 @@ class Following:
         found = list(self._keywords(facts, new, depth))
         if found and (cases := facts.alternatives()) is not None and len(cases) <= MAX_CASES:
             found = [one for case in cases for one in self.findings(case, new, depth)]
-        return list({(one.pointer, one.message): one for one in found}.values())
+        return list({(one.pointer, one.message): one for one in found}.values())[:MAX_FOUND]
 
     def _keywords(self, facts: Facts, new: Part, depth: int) -> Findings:
         yield from alone(facts, new)
@@ -113,7 +119,7 @@ class Following:
                 break
         else:
             return
-        tried = tuple(value for one in wrong for value in one.tried)[:MAX_TRIED]
+        tried = partial(all_of, [one.tried for one in wrong])
         yield Finding(f"{new.pointer}/anyOf", "not all that fitted seems to fit one of it", tried)
 
     def _items(self, facts: Facts, new: Part, depth: int) -> Findings:
@@ -130,15 +136,8 @@ class Following:
             yield from self._item(facts, part, None, depth)
 
     def _item(self, facts: Facts, new: Part, index: int | None, depth: int) -> Findings:
-        position = max(facts.longest_prefix, 1) - 1 if index is None else index
         for one in self.findings(facts.item(index), new, depth + 1):
-            before = [make_of(facts.item(i)) for i in range(position)]
-            rest = make_of(facts.said, "array")
-            after = rest[position + 1 :] if isinstance(rest, list) else []
-            tried = [[*before, value, *after] for value in one.tried]
-            if index is None:
-                tried += [[*before, make_of(facts.item(position)), value] for value in one.tried]
-            yield replace(one, tried=tuple(tried[:MAX_TRIED]))
+            yield replace(one, tried=partial(in_array, facts, index, one.tried))
 
     def _members(self, facts: Facts, new: Part, depth: int) -> Findings:
         named = new.schema.get("properties", {})
@@ -172,19 +171,14 @@ class Following:
     def _member(
         self, facts: Facts, old: tuple[Part, ...], new: Part, name: str | None, depth: int
     ) -> Findings:
-        found = self.findings(old, new, depth + 1)
-        base = make_of(facts.said, "object") if found else None
-        base = base if isinstance(base, dict) else {}
-        for one in found:
-            called = unused(facts) if name is None else name
-            tried = tuple({**base, called: value} for value in one.tried)
+        for one in self.findings(old, new, depth + 1):
             what = one.message
             if one.pointer == new.pointer and new.schema is False:
                 what = f"{quoted(name)} is refused now" if name else "other fields are refused"
             elif not old:
                 said = "other fields" if name is None else quoted(name)
                 what = f"{said} could hold anything before: {what}"
-            yield Finding(one.pointer, what, tried)
+            yield Finding(one.pointer, what, partial(in_member, facts, name, one.tried))
 
 
 def _key(part: Part) -> tuple[str, object]:

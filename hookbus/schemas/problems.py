@@ -17,8 +17,7 @@ _ONE_OF: Final = "one of object, array, string, number, integer, boolean, null, 
 def check_schema(schema: Mapping[str, Any] | bool, at: str) -> tuple[Problem, ...]:
     """Say all that is wrong with a schema at once; *at* is where it stands.
 
-    ``Problem("types.order_placed.schema", "/properties/total/type: …")``: the message begins with
-    the JSON Pointer of what is wrong in the schema, or without one if it is all of it.
+    Messages have the JSON Pointer of what is wrong in the schema.
     """
     found = dict.fromkeys(_problems(schema))
     return tuple(Problem(at, f"{pointer}: {said}" if pointer else said) for pointer, said in found)
@@ -29,7 +28,7 @@ def _problems(schema: Mapping[str, Any] | bool) -> Iterator[tuple[str, str]]:
         if isinstance(schema, Mapping):
             dialect = schema.get("$schema", DIALECT)
             if not isinstance(dialect, str) or dialect.removesuffix("#") != DIALECT:
-                yield "/$schema", f"{_EXPECTED} of 2020-12, {DIALECT!r}, or no $schema at all"
+                yield "", f"{_EXPECTED}: /$schema: expected 2020-12, {DIALECT!r}, or no $schema"
                 return
         compile_schema(schema)
     except ValueError as e:  # jsonschema_rs's own errors are of this class
@@ -40,7 +39,7 @@ def _problems(schema: Mapping[str, Any] | bool) -> Iterator[tuple[str, str]]:
         around = "".join(f"/{escape(token)}" for token in getattr(e, "instance_path", ()))
         wrong = [(at, _ONE_OF if at.endswith("/type") else said) for at, said in wrong]
         for pointer, said in wrong or [(around, str(e).splitlines()[0])]:
-            yield pointer, f"{_EXPECTED}: {said}"
+            yield "", f"{_EXPECTED}: {pointer}: {said}" if pointer else f"{_EXPECTED}: {said}"
         return
     if isinstance(schema, Mapping):
         yield from secret_problems(schema)

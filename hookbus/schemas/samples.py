@@ -9,6 +9,7 @@ from hookbus.schemas.facts import KINDS, Facts, Part
 from hookbus.schemas.places import Schema
 
 MAX_LEVELS: Final = 16  # of a schema that refers to itself
+MAX_PARTS: Final = 200  # of one value
 MAX_ITEMS: Final = 1_000  # that are made, and characters
 
 TEXT: Final = "hello"
@@ -31,41 +32,50 @@ def make(schema: Schema) -> Any:
     return make_of((Part(schema, "", schema),))
 
 
-def make_of(said: tuple[Part, ...], kind: str | None = None, levels: int = MAX_LEVELS) -> Any:
+def make_of(said: tuple[Part, ...], kind: str | None = None) -> Any:
     """Make a value that does what all of *said* says; of *kind* if one is given."""
-    facts = Facts(said)
-    if levels == 0:
+    return _Maker().make(said, kind, MAX_LEVELS)
+
+
+class _Maker:
+    """Makes one value; what is too large or too deep ends in null."""
+
+    def __init__(self) -> None:
+        self._left = MAX_PARTS
+
+    def make(self, said: tuple[Part, ...], kind: str | None, levels: int) -> Any:
+        self._left -= 1
+        if levels == 0 or self._left < 0:
+            return None
+        facts = Facts(said)
+        if kind is None:
+            for listed in (facts.every("default"), *facts.every("examples"), facts.values or ()):
+                for value in listed:
+                    if all(part.fits(value) for part in said):
+                        return value
+        if (cases := facts.alternatives()) is not None:
+            return self.make(cases[0], kind, levels - 1)
+        kind = kind or next((kind for kind in KINDS if kind in facts.kinds), "null")
+        return self._of_kind(facts, kind, levels - 1)
+
+    def _of_kind(self, facts: Facts, kind: str, levels: int) -> Any:
+        match kind:
+            case "object":
+                return {
+                    name: self.make(facts.member(name), None, levels) for name in facts.required
+                }
+            case "array":
+                count = int(min(MAX_ITEMS, facts.highest("minItems") or 0))
+                return [self.make(facts.item(index), None, levels) for index in range(count)]
+            case "string":
+                return _text(facts)
+            case "integer":
+                return _integer(facts)
+            case "fraction":
+                return _integer(facts) + 0.5
+            case "boolean":
+                return True
         return None
-    if kind is None:
-        for listed in (facts.every("default"), *facts.every("examples"), facts.values or ()):
-            for value in listed:
-                if all(part.fits(value) for part in said):
-                    return value
-    if (split := facts.alternatives()) is not None:
-        return make_of(split[0], kind, levels - 1)
-    if kind is None:
-        likely = [kind for kind in KINDS if kind in facts.kinds] or ["null"]
-        is_plain = len(likely) == len(KINDS) and not (facts.required or facts.names)
-        kind = "string" if is_plain else likely[0]
-    return _of_kind(facts, kind, levels)
-
-
-def _of_kind(facts: Facts, kind: str, levels: int) -> Any:
-    match kind:
-        case "object":
-            return {name: make_of(facts.member(name), None, levels - 1) for name in facts.required}
-        case "array":
-            count = min(MAX_ITEMS, facts.highest("minItems") or 0)
-            return [make_of(facts.item(i), None, levels - 1) for i in range(int(count))]
-        case "string":
-            return _text(facts)
-        case "integer":
-            return _integer(facts)
-        case "fraction":
-            return _integer(facts) + 0.5
-        case "boolean":
-            return True
-    return None
 
 
 def _integer(facts: Facts) -> Any:
