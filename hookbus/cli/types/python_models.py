@@ -115,11 +115,13 @@ class _Module:
             needs["typing"] |= {"TypeAlias"}
         if "Part" in self.needs:
             needs["pydantic"] |= {"BaseModel", "ConfigDict"}
-        for module, names in needs.items():
-            if names:
-                yield f"from {module} import {', '.join(sorted(names))}"
-                yield ""
-        yield from ("from hookbus import Payload",) if "Payload" in self.needs else ()
+        if needs["typing"]:
+            yield f"from typing import {', '.join(sorted(needs['typing']))}"
+            yield ""
+        if "Payload" in self.needs:
+            yield "from hookbus import Payload"
+        if needs["pydantic"]:
+            yield f"from pydantic import {', '.join(sorted(needs['pydantic']))}"
 
 
 class _Type:
