@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from hookbus.config.flatten import flatten
-from hookbus.config.settings import Settings
+from hookbus.config.flatten import Row, flatten
+from hookbus.config.settings import DEFAULT_ORIGIN, Settings
 from hookbus.configuration import Made
 from hookbus.errors import Problem
 from hookbus.snapshot import Binding
@@ -44,14 +44,23 @@ def _hook(binding: Binding, origins: dict[str, str]) -> dict[str, Any]:
 
 
 def difference(before: Settings, after: Settings) -> list[dict[str, Any]]:
-    """What other settings change, as ``{key, before, after}``; None is not said."""
-    old = {row.key: row.value for row in flatten(before)}
-    new = {row.key: row.value for row in flatten(after)}
+    """What other settings change, as ``{key, before, after}``; None is not said.
+
+    The defaults of a section that was not there, or is not there any more, change nothing.
+    """
+    was = {row.key: row for row in flatten(before)}
+    now = {row.key: row for row in flatten(after)}
+    old = {key: row.value for key, row in was.items() if key in now or _is_said(row)}
+    new = {key: row.value for key, row in now.items() if key in was or _is_said(row)}
     return [
         {"key": key, "before": plain(old.get(key)), "after": plain(new.get(key))}
         for key in sorted({*old, *new})
         if old.get(key) != new.get(key)
     ]
+
+
+def _is_said(row: Row) -> bool:
+    return row.origin != DEFAULT_ORIGIN
 
 
 def plain(value: Any) -> Any:
