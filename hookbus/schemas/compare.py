@@ -60,9 +60,10 @@ def compare(old: Schema | None, new: Schema | None) -> Comparison:
     before, after = _schema(old), _schema(new)
     trial = _Trial(before, after)
     changes = [trial.of(finding) for finding in _findings(before, after)[:MAX_CHANGES]]
-    changes += [] if not changes else list(_lost_examples(before, trial))
     if not changes:
         return COMPATIBLE
+    if all(change.verdict == "unknown" for change in changes):
+        changes += _lost_examples(before, trial)
     # a proof first: it is what matters
     changes.sort(key=lambda change: change.verdict != "refuses")
     return Comparison(verdict=changes[0].verdict, changes=tuple(changes))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 from typing import Any, Final
 
-from hookbus.schemas.facts import KINDS, Facts, Part
+from hookbus.schemas.facts import KINDS, Facts, Part, kind_of
 from hookbus.schemas.places import Schema
 
 MAX_LEVELS: Final = 16  # of a schema that refers to itself
@@ -48,11 +48,10 @@ class _Maker:
         if levels == 0 or self._left < 0:
             return None
         facts = Facts(said)
-        if kind is None:
-            for listed in (facts.every("default"), *facts.every("examples"), facts.values or ()):
-                for value in listed:
-                    if all(part.fits(value) for part in said):
-                        return value
+        for listed in (facts.every("default"), *facts.every("examples"), facts.values or ()):
+            for value in listed:
+                if kind in (None, kind_of(value)) and all(part.fits(value) for part in said):
+                    return value
         if (cases := facts.alternatives()) is not None:
             return self.make(cases[0], kind, levels - 1)
         kind = kind or next((kind for kind in KINDS if kind in facts.kinds), "null")
