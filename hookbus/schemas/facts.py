@@ -16,6 +16,7 @@ from hookbus.schemas.places import Schema, referred
 
 #: The types of JSON; a number with a fraction is none that JSON Schema names.
 KINDS: Final = ("object", "string", "integer", "array", "boolean", "null", "fraction")
+_FLAT: Final = ("allOf", "$ref")
 _NUMBERS: Final = ("integer", "fraction")
 
 
@@ -43,6 +44,13 @@ class Part:
         for token in path:
             found = found[token]
         return Part(found, self.pointer + "".join(f"/{escape(t)}" for t in path), self.root)
+
+    def without(self, *keywords: str) -> Part:
+        """The same place, saying less; what fits is still what the whole schema says."""
+        if not any(keyword in self.schema for keyword in keywords):
+            return self
+        rest = {k: v for k, v in self.schema.items() if k not in keywords}
+        return Part(rest, self.pointer, self.root)
 
     def fits(self, value: Any) -> bool:
         """Tell whether *value* fits.
@@ -178,11 +186,11 @@ class Facts:
         for index, part in enumerate(self.parts):
             for keyword in ("anyOf", "oneOf"):
                 if keyword in part.schema:
-                    rest = {k: v for k, v in part.schema.items() if k != keyword}
                     others = (*self.parts[:index], *self.parts[index + 1 :])
-                    stripped = Part(rest, part.pointer, part.root)
+                    # the others are flat already: what is behind a reference must not come again
+                    rest = (part.without(keyword, *_FLAT), *(p.without(*_FLAT) for p in others))
                     count = len(part.schema[keyword])
-                    return [(stripped, part.at(keyword, i), *others) for i in range(count)]
+                    return [(part.at(keyword, case), *rest) for case in range(count)]
         return None
 
 

@@ -106,6 +106,15 @@ def field(name: str, schema: Any, **keywords: Any) -> dict[str, Any]:
         ({"type": "string", "pattern": "^a"}, {"pattern": "^a"}),
         ({"type": "null"}, {"pattern": "^a", "minItems": 3, "required": ["x"]}),
         ({"oneOf": [{"type": "string"}, {"type": "null"}]}, {"type": ["string", "null"]}),
+        (
+            {
+                "allOf": [
+                    {"anyOf": [{"type": "string"}, kind]}
+                    for kind in ({"type": "null"}, {"type": "array"})
+                ]
+            },
+            {"type": "string"},
+        ),
         ({"type": ["string", "null"]}, {"anyOf": [{"type": "string"}, {"type": "null"}]}),
         (
             {"patternProperties": {"^x": {"type": "integer"}}},
