@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-import jsonschema_rs
 import msgspec
 
-from hookbus.errors import InvalidEvent, Problem
-from hookbus.wire.limits import exceeds_depth
-
-MAX_SCHEMA_BYTES: Final = 64 * 1024
-MASK_KEYWORD: Final = "x-hookbus-secret"
+from hookbus.errors import InvalidEvent
+from hookbus.schemas.compiled import compile_schema, escape
+from hookbus.schemas.problems import check_schema as check_schema
+from hookbus.schemas.secret_fields import SecretPath, secret_paths
 
 #: The payloads of the built-in types; further keys are allowed.
 BUILT_IN: Final[Mapping[str, dict[str, Any]]] = {
@@ -52,10 +50,6 @@ class TypeSettings(msgspec.Struct, frozen=True, kw_only=True):
     secret: tuple[str, ...] = ()
 
 
-#: Where a secret field is: member names, and None for every item of an array.
-SecretPath: TypeAlias = tuple[str | None, ...]
-
-
 class EventType:
     """One known type with its compiled schema."""
 
@@ -66,7 +60,7 @@ class EventType:
         self.settings = settings
         self.secrets = (
             *map(_path_of, settings.secret),
-            *_secret_paths(settings.schema),
+            *secret_paths(settings.schema),
         )
         self._validator = None if settings.schema is None else compile_schema(settings.schema)
 
@@ -84,7 +78,7 @@ class EventType:
             return
         violation = next(iter(self._validator.iter_errors(data)))
         path = ("data", *violation.instance_path, *_named_member(violation.kind))
-        pointer = "".join("/" + str(t).replace("~", "~0").replace("/", "~1") for t in path)
+        pointer = "".join(f"/{escape(token)}" for token in path)
         raise InvalidEvent(violation.message, code="schema", pointer=pointer)
 
 
@@ -121,7 +115,8 @@ class Catalog:
             known = ", ".join(sorted(self._types)[:20])
             raise InvalidEvent(
                 f"{name!r} is not a type of this bus; known are {known};"
-                " a table [types.NAME] in the settings makes one known",
+                f" `hookbus types add {name}.json`, or a table [types.NAME] in the settings, makes"
+                " one known",
                 code="unknown_type",
                 pointer="/type",
             )
@@ -137,52 +132,3 @@ class Catalog:
 def _path_of(pointer: str) -> SecretPath:
     tokens = pointer.split("/")[1:]
     return tuple(token.replace("~1", "/").replace("~0", "~") for token in tokens)
-
-
-def _secret_paths(schema: Any, above: SecretPath = ()) -> Iterator[SecretPath]:
-    """Find ``x-hookbus-secret: true`` under ``properties`` and ``items``."""
-    if not isinstance(schema, dict):
-        return
-    if schema.get(MASK_KEYWORD) is True:
-        yield above
-        return
-    properties = schema.get("properties")
-    if isinstance(properties, dict):
-        for name, inner in properties.items():
-            yield from _secret_paths(inner, (*above, name))
-    yield from _secret_paths(schema.get("items"), (*above, None))
-
-
-def compile_schema(schema: dict[str, Any] | bool) -> Any:
-    """Compile a JSON Schema; it may refer to nothing outside itself.
-
-    Raises:
-        ValueError: Not a schema, too large, or it refers to something outside.
-    """
-    encoded = msgspec.json.encode(schema)
-    if len(encoded) > MAX_SCHEMA_BYTES:
-        raise ValueError(f"schema of {len(encoded)} bytes, at most {MAX_SCHEMA_BYTES}")
-    if exceeds_depth(encoded, 64):
-        raise ValueError("schema nested deeper than 64 levels")
-    # Remote references are on by default in jsonschema-rs, file:// too, and so are regular
-    # expressions that backtrack.
-    return jsonschema_rs.validator_for(
-        schema,
-        validate_formats=True,
-        retriever=_refuse,
-        pattern_options=jsonschema_rs.RegexOptions(),
-        mask="the value",  # values may be secret or large, and messages travel
-    )
-
-
-def check_schema(schema: dict[str, Any] | bool, at: str) -> tuple[Problem, ...]:
-    """Say what is wrong with a schema, for a person."""
-    try:
-        compile_schema(schema)
-    except ValueError as e:  # jsonschema_rs's own errors are of this class
-        return (Problem(at, f"expected a JSON Schema: {str(e).splitlines()[0]}"),)
-    return ()
-
-
-def _refuse(uri: str) -> Any:
-    raise ValueError(f"a schema may not refer to {uri!r}; put the definition under $defs")

@@ -11,6 +11,7 @@ import msgspec
 
 from hookbus import presence, subjects
 from hookbus.config.flatten import flatten
+from hookbus.control_types import types_view, unknown_type
 from hookbus.control_views import difference, plain, plugin_view
 from hookbus.errors import ControlError, HookbusError
 from hookbus.history import history_view
@@ -22,6 +23,7 @@ from hookbus.operations import request as request
 from hookbus.registry import Registry
 from hookbus.settings_changes import SettingsChange, tell_changed_configs
 from hookbus.transport import Transport
+from hookbus.type_changes import type_changes
 from hookbus.wire.decision import ErrorBody, encode_answer, encode_error
 from hookbus.wire.limits import NOT_JSON
 
@@ -49,9 +51,11 @@ class Control:
             "approve": self._approve,
             "mode": self._mode,
             "apply": self._apply,
+            "add_type": self._add_type,
             "rollback": self._rollback,
             "settings": self._show_settings,
             "history": self._history,
+            "types": self._types,
             "wait_generation": self._wait_generation,
         }
 
@@ -152,13 +156,44 @@ class Control:
         generation = _integer(request, "generation", 0)
         return await self._changed(await self._registry.settings.rollback(generation, principal))
 
+    async def _add_type(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
+        """Nothing is made, and the generation is null, if events may be refused and no `force`."""
+        name, schema = request.get("type"), request.get("schema")
+        if not isinstance(name, str) or not subjects.is_event_type(name):
+            raise _invalid("/type", f"expected an event type like order_placed, got {shown(name)}")
+        if not isinstance(schema, dict):
+            raise _invalid("/schema", f"expected a JSON Schema, an object, got {shown(schema)}")
+        change = await self._registry.settings.add_type(
+            name,
+            schema,
+            principal,
+            is_trial=request.get("dry_run") is True,
+            is_forced=request.get("force") is True,
+        )
+        return {**await self._changed(change), "owner": change.before.owner}
+
     async def _changed(self, change: SettingsChange) -> dict[str, Any]:
         await tell_changed_configs(self._transport, change)
+        before, after = change.before.settings, change.after.settings
         return {
-            "difference": difference(change.before.settings, change.after.settings),
+            "difference": difference(before, after),
             "generation": change.made.generation if change.made else None,
+            "types": msgspec.to_builtins(
+                type_changes(change.before.settings, change.after.settings)
+            ),
             "overrides": msgspec.to_builtins(change.after.overrides),
         }
+
+    async def _types(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
+        """Tell of one type or of all: schema, secret fields, limits, and whose hooks ask for it."""
+        made = await self._registry.settings.refresh()
+        shown_types = types_view(made)
+        if request.get("type") is not None:
+            known = [view["name"] for view in shown_types]
+            shown_types = [v for v in shown_types if v["name"] == request["type"]]
+            if not shown_types:
+                raise unknown_type(request["type"], known)
+        return {"generation": made.generation, "types": shown_types}
 
     async def _show_settings(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
         made = await self._registry.settings.refresh()

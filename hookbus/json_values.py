@@ -42,11 +42,11 @@ def plain(data: Any) -> Any:
         n for n, field in fields.items() if field.default is None and getattr(data, n) is None
     }
     try:
-        values = data.model_dump(mode="json", exclude_unset=True, exclude=absent)
+        values = data.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=absent)
     except ValueError as e:
         raise NotJson("", str(e)) from e
     # pydantic too writes NaN as null, so it has to be looked for in what the model holds
-    held = data.model_dump(exclude_unset=True, exclude=absent)
+    held = data.model_dump(by_alias=True, exclude_unset=True, exclude=absent)
     if not _is_json(held) and (problem := _unsaid_number(held, "")):
         raise problem
     return values

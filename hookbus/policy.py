@@ -309,7 +309,8 @@ def _type_problems(options: HookOptions, at: str, known: frozenset[str]) -> Iter
     yield Problem(
         f"{at}.type",
         f"{options.type!r} is not a type of this bus; known are {', '.join(sorted(known))};"
-        f" a table [types.{options.type}] in the settings makes it known",
+        f" `hookbus types add {options.type}.json`, or a table [types.{options.type}] in the"
+        " settings, makes it known",
     )
 
 

@@ -17,6 +17,7 @@ from hookbus.plugin_config import plugin_config, tell_config
 from hookbus.policy import bind, unbinds
 from hookbus.registry_state import State
 from hookbus.transport import Transport
+from hookbus.type_changes import TypeEdit
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,33 @@ class SettingsChanges:
             return _applied(complete, f"applied by {by} at {at}", state)
 
         return await self._change(applied, by, "settings apply", is_trial=is_trial)
+
+    async def add_type(
+        self, name: str, schema: dict[str, Any], by: str, *, is_trial: bool, is_forced: bool
+    ) -> SettingsChange:
+        """Put another schema of one type in force, and leave all else as it is.
+
+        Nothing is made, as in a trial, if events that fitted may be refused and it *is_forced* not.
+        What others change at the same time stays: it is worked out anew on what they made.
+
+        Raises:
+            ControlError: The schema cannot be used, no settings are applied yet, or they belong to
+                a file (a trial is answered all the same).
+        """
+        what = f"types add {name}"
+        at = self._configuration.timestamp()
+        edit = TypeEdit(name, schema, f"{what} by {by} at {at}", is_forced=is_forced)
+        made = None
+        async with self._changing:
+            before = await self._configuration.load()
+            if is_trial:
+                edit.settle(before.applied)
+            else:
+                demand_unowned(before, what)
+                made = await self._put(_unless_owned(edit.settle), what, by)
+        after = replace(before, settings=edit.after.settings(), applied=edit.after)
+        before = replace(before, settings=edit.before.settings(), applied=edit.before)
+        return SettingsChange(before, after, None if edit.is_held else made)
 
     async def rollback(self, generation: int, by: str) -> SettingsChange:
         """Put the settings of an earlier generation in force again; overrides stay.
@@ -226,6 +254,15 @@ def demand_unowned(state: State, what: str) -> None:
 def _applied(tree: dict[str, Any], source: str, state: State) -> Applied:
     instead_of = state.applied.instead_of if state.applied else ""
     return Applied(tree=tree, source=source, instead_of=instead_of)
+
+
+def _unless_owned(settle: Settle) -> Settle:
+    def unless_owned(current: Applied | None) -> Applied | None:
+        if current is not None and current.owner is not None:
+            raise ControlError(f"{current.owner} has just become the owner", code="owned")
+        return settle(current)
+
+    return unless_owned
 
 
 def _unless_equal(new: Applied) -> Settle:

@@ -24,6 +24,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "decisions": "hookbus.cli.decisions.command",
     "plugins": "hookbus.cli.plugins.command",
     "settings": "hookbus.cli.settings.command",
+    "types": "hookbus.cli.types.command",
     "credentials": "hookbus.cli.credentials",
     "top": "hookbus.cli.top.command",
     "doctor": "hookbus.cli.doctor.command",

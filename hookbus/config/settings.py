@@ -10,13 +10,13 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
 
-from hookbus.catalog import check_schema
 from hookbus.config.lines import line_of
 from hookbus.config.units import DAY, GIB, MIB, Duration, Size
 from hookbus.errors import Problem, SettingsError
 from hookbus.manifest.fields import MAX_BODY_BYTES, EventType, Name, Pointer, at_least, between
 from hookbus.manifest.hook import HookOverlay
 from hookbus.manifest.problems import join, parse, shown
+from hookbus.schemas.problems import check_schema
 from hookbus.subjects import RESERVED_NAMES
 
 BusMode: TypeAlias = Literal["development", "production"]

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from hookbus.catalog import SecretPath
 from hookbus.dispatch.masking import masked, secrets_in
 from hookbus.dispatch.payload import Payload
 from hookbus.models import Decision
+from hookbus.schemas.secret_fields import SecretPath
 from hookbus.wire.decision import encode_decision, encode_record
 
 

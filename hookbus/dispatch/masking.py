@@ -9,8 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from hookbus import patches
-from hookbus.catalog import SecretPath
 from hookbus.models import Decision, OtherBlock, PluginRecord
+from hookbus.schemas.secret_fields import SecretPath
 from hookbus.wire.limits import CUT_MARK
 
 MASK: Final = "[masked]"
@@ -106,6 +106,11 @@ def _walk(value: Any, path: SecretPath, above: tuple[str, ...]) -> Iterator[tupl
     if step is None and isinstance(value, list):
         for index, item in enumerate(value):
             yield from _walk(item, rest, (*above, str(index)))
+    elif isinstance(step, frozenset):
+        if isinstance(value, dict):
+            for name, member in value.items():
+                if name not in step:
+                    yield from _walk(member, rest, (*above, name))
     elif step is not None:
         inner = patches.resolve(value, patches.pointer((step,)))
         if inner is not patches.MISSING:

@@ -34,4 +34,4 @@ def test_every_line_of_the_doctors_is_one_that_it_has(rows: list[list[str]]) -> 
     sources = [file.read_text() for file in (ROOT / "hookbus" / "cli" / "doctor").glob("*.py")]
     has = set(re.findall(r'(?:problem\(|check = f?)\s*"(\w[\w-]*)', "\n".join(sources)))
 
-    assert {row[3].strip("`") for row in rows} - has == set()
+    assert {row[3].strip("`") for row in rows} - {"nothing"} - has == set()

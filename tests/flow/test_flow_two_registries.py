@@ -60,14 +60,15 @@ class Two:
         await changing
 
 
-async def two(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> Two:
+async def two(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, bucket: str = subjects.STATE_BUCKET
+) -> Two:
     made = Two()
     opened = bus.engine.bucket
 
     async def slow_bucket(transport: Transport, name: str) -> Any:
         found = await opened(transport, name)
-        is_state = name == subjects.STATE_BUCKET
-        return Slow(found, made.reached, made.go_on) if is_state else found
+        return Slow(found, made.reached, made.go_on) if name == bucket else found
 
     with monkeypatch.context() as patch:
         patch.setattr(bus.engine, "bucket", slow_bucket)

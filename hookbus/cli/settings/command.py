@@ -7,15 +7,16 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from hookbus.cli.errors import FOUND, UsageError
 from hookbus.cli.operating import QUIET, Json, Url, ask, print_json, wait_served
 from hookbus.cli.overrides import lines, overrides_in_force
 from hookbus.cli.printable import clean, compact, shorten
+from hookbus.cli.settings.difference import MAX_VALUE, show_difference, table_of
 from hookbus.cli.settings.file import (
     is_for_production,
     read_file,
@@ -25,13 +26,13 @@ from hookbus.cli.settings.file import (
     to_toml,
 )
 from hookbus.cli.settings.history import history
+from hookbus.cli.types.view import show_changes
 from hookbus.config.schema import settings_schema
-from hookbus.config.settings import DEFAULT_ORIGIN
+from hookbus.config.settings import DEFAULT_ORIGIN, Settings
 from hookbus.control import request
 from hookbus.policy import Overrides
 from hookbus.transport import Transport
-
-MAX_VALUE = 200  # characters of a value that are shown
+from hookbus.type_changes import type_changes
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A settings file (TOML).")]
 
@@ -85,13 +86,17 @@ def check(file: File, as_json: Json = False) -> None:
     """
     settings = read_file(file)
     missing = to_be_announced(settings)
+    narrowed = [c for c in type_changes(Settings(), settings) if c.verdict != "compatible"]
     if as_json:
         name = str(file).encode(errors="replace").decode()  # a path may be any bytes
         problems = [{"at": p.at, "message": p.message} for p in missing]
-        print_json({"file": name, "problems": problems})
+        print_json({"file": name, "problems": problems, "types": msgspec.to_builtins(narrowed)})
     else:
         if missing:
             print(settings.origins.report(missing))
+        if narrowed:
+            print("compared with the types that are built in:")
+            show_changes(msgspec.to_builtins(narrowed), Console())
         print(f"{file} can be used")
     if missing and is_for_production(settings):
         raise typer.Exit(FOUND)
@@ -186,7 +191,7 @@ async def _look(transport: Transport, who: str) -> tuple[dict[str, Any], dict[st
 
 
 def _show(said: dict[str, Any], overrides: Overrides, console: Console) -> None:
-    table = _table("setting", "value", "from")
+    table = table_of("setting", "value", "from")
     for row in said["settings"]:
         style = QUIET if row["origin"] == DEFAULT_ORIGIN else ""
         cells = row["key"], shorten(compact(row["value"]), MAX_VALUE), row["origin"]
@@ -203,30 +208,7 @@ def _show(said: dict[str, Any], overrides: Overrides, console: Console) -> None:
 def _show_change(made: dict[str, Any]) -> None:
     """Show what other settings change, and what wins over them."""
     console = Console()
-    _show_difference(made["difference"], console)
+    show_difference(made["difference"], console)
+    show_changes([c for c in made["types"] if c["verdict"] != "compatible"], console)
     for line in lines(overrides_in_force(made, time.time())):
         console.print(Text(f"* stays: {line}", "yellow"))
-
-
-def _show_difference(difference: list[dict[str, Any]], console: Console) -> None:
-    if not difference:
-        console.print("no setting changes")
-        return
-    table = _table("setting", "before", "after")
-    for change in difference:
-        table.add_row(Text(clean(change["key"])), _side(change["before"]), _side(change["after"]))
-    console.print(table)
-
-
-def _side(value: Any) -> Text:
-    """Show one side of a change; null is what is not said there."""
-    if value is None:
-        return Text("not said", QUIET)
-    return Text(shorten(compact(value), MAX_VALUE))
-
-
-def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style=QUIET)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    return table

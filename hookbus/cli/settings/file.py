@@ -64,6 +64,15 @@ def to_toml(rows: Iterable[Row]) -> Iterator[str]:
         yield f"{'' if is_said else '# '}{name} = {_value(row.value, row.key)}"
 
 
+def type_as_toml(name: str, schema: Mapping[str, Any]) -> str:
+    """Write what a settings file has to say for a type to have that schema."""
+    section = join("types", name)
+    try:
+        return f"[{section}]\nschema = {_value(schema, section)}"
+    except UsageError:  # TOML cannot say null: the schema stays in its own file
+        return f'[{section}]\nschema = "{name}.json"  # the path of a file with the schema'
+
+
 def _value(value: Any, at: str) -> str:
     if value is None:
         raise UsageError(

@@ -1,0 +1,72 @@
+"""All that is wrong with the schema of an event type, for a person. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from hookbus.errors import Problem
+from hookbus.schemas.compiled import DIALECT, breaches, compile_part, compile_schema, escape
+from hookbus.schemas.places import every, referred
+from hookbus.schemas.secret_fields import secret_problems
+
+_EXPECTED: Final = "expected a JSON Schema"
+_ONE_OF: Final = "one of object, array, string, number, integer, boolean, null, or a list of them"
+
+
+def check_schema(schema: Mapping[str, Any] | bool, at: str) -> tuple[Problem, ...]:
+    """Say all that is wrong with a schema at once; *at* is where it stands.
+
+    Messages have the JSON Pointer of what is wrong in the schema.
+    """
+    found = dict.fromkeys(_problems(schema))
+    return tuple(Problem(at, f"{pointer}: {said}" if pointer else said) for pointer, said in found)
+
+
+def _problems(schema: Mapping[str, Any] | bool) -> Iterator[tuple[str, str]]:
+    try:
+        if isinstance(schema, Mapping):
+            dialect = schema.get("$schema", DIALECT)
+            if not isinstance(dialect, str) or dialect.removesuffix("#") != DIALECT:
+                yield "", f"{_EXPECTED}: /$schema: expected 2020-12, {DIALECT!r}, or no $schema"
+                return
+        compile_schema(schema)
+    except ValueError as e:  # jsonschema_rs's own errors are of this class
+        wrong: list[tuple[str, str]] = []
+        # a plain ValueError is ours: the schema is too large or too deep to look for more
+        if type(e) is not ValueError and isinstance(schema, Mapping):
+            wrong = [*breaches(schema), *_dangling(schema)]
+        around = "".join(f"/{escape(token)}" for token in getattr(e, "instance_path", ()))
+        wrong = [(at, _ONE_OF if at.endswith("/type") else said) for at, said in wrong]
+        for pointer, said in wrong or [(around, str(e).splitlines()[0])]:
+            yield "", f"{_EXPECTED}: {pointer}: {said}" if pointer else f"{_EXPECTED}: {said}"
+        return
+    if isinstance(schema, Mapping):
+        yield from secret_problems(schema)
+        yield from _wrong_examples(schema)
+
+
+def _dangling(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for place in every(schema):
+        reference = place.schema.get("$ref") if isinstance(place.schema, Mapping) else None
+        if isinstance(reference, str) and referred(schema, reference) is None:
+            yield (
+                f"{place.pointer}/$ref",
+                f"{reference!r} is not in this schema, and a schema may refer to nothing outside"
+                " itself: put the definition under $defs",
+            )
+
+
+def _wrong_examples(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """An example is what people copy: it must fit the schema that it stands in."""
+    for place in every(schema):
+        if not isinstance(place.schema, Mapping) or "examples" not in place.schema:
+            continue
+        compiled = compile_part(schema, place.pointer)
+        for index, example in enumerate(place.schema["examples"]):
+            wrong = next(compiled.iter_errors(example), None)
+            if wrong is not None:
+                inside = "".join(f"/{escape(token)}" for token in wrong.instance_path)
+                where = f"at {inside!r} " if inside else ""
+                said = f"this example does not fit its schema: {where}{wrong.message}"
+                yield f"{place.pointer}/examples/{index}", said
