@@ -30,23 +30,19 @@ class NotJson(ValueError):
 
 
 def plain(data: Any) -> Any:
-    """Turn a payload model into JSON values; what was never set, or is None by default, stays away.
+    """Turn a payload model into JSON values; what was never set stays away.
 
     Raises:
         NotJson: The model holds what JSON cannot say.
     """
     if not isinstance(data, BaseModel):
         return data
-    fields = type(data).model_fields
-    absent = {
-        n for n, field in fields.items() if field.default is None and getattr(data, n) is None
-    }
     try:
-        values = data.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=absent)
+        values = data.model_dump(mode="json", by_alias=True, exclude_unset=True)
     except ValueError as e:
         raise NotJson("", str(e)) from e
     # pydantic too writes NaN as null, so it has to be looked for in what the model holds
-    held = data.model_dump(by_alias=True, exclude_unset=True, exclude=absent)
+    held = data.model_dump(by_alias=True, exclude_unset=True)
     if not _is_json(held) and (problem := _unsaid_number(held, "")):
         raise problem
     return values

@@ -6,10 +6,10 @@ payloads are pydantic models, so that a handler gets a validated one.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Self, TypeAlias, TypeVar
 
 import msgspec
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from hookbus.errors import HookBlocked
 
@@ -107,6 +107,13 @@ class MessageReceived(Payload):
 
     text: str
     user: str | None = None
+
+    @model_validator(mode="after")
+    def _none_is_not_said(self) -> Self:
+        """The type's schema knows no null."""
+        if self.user is None:
+            self.model_fields_set.discard("user")
+        return self
 
 
 class ToolInvoked(Payload):

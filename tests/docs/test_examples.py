@@ -37,6 +37,12 @@ async def judge(event: HookEvent[MessageReceived]) -> Verdict | None:
 
 plugin.run()
 """
+SETTINGS = """
+mode = "development"
+[types.message_received.schema.properties.text]
+type = "string"
+maxLength = 100
+"""
 SERVERS = {
     "fastapi_dependency": ["uvicorn", "fastapi_dependency:app", "--port", "0"],
     "flask_emitter": ["flask", "--app", "flask_emitter", "run", "--port", "0"],
@@ -47,6 +53,7 @@ SERVERS = {
 def bus(nats_server_program: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
     """A bus whose only plugin is RULES."""
     folder = tmp_path_factory.mktemp("bus")
+    (folder / "hookbus.toml").write_text(SETTINGS)
     with up(folder, "--no-bundled") as bus, plugin(bus, folder, "rules", RULES):
         yield bus
 
@@ -108,9 +115,9 @@ def test_a_web_server_tells_that_nobody_could_decide(server: httpx.Client) -> No
 
 
 def test_a_web_server_refuses_what_the_bus_does_not_take(server: httpx.Client) -> None:
-    status, answer = comment(server, text="hi", user=None)
+    status, answer = comment(server, text="x" * 101)
 
-    assert (status, answer) == (422, {"message": "not accepted", "pointer": "/data/user"})
+    assert (status, answer) == (422, {"message": "not accepted", "pointer": "/data/text"})
 
 
 @pytest.mark.parametrize("name", SERVERS)

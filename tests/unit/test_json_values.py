@@ -115,3 +115,8 @@ def test_a_number_that_a_model_would_turn_into_null_is_named(
 def test_a_model_that_holds_what_json_cannot_say_is_none() -> None:
     with pytest.raises(NotJson, match="object"):
         plain(MessageReceived.model_validate({"text": "hi", "x": object()}))
+
+
+def test_a_user_of_none_is_a_user_that_is_not_said() -> None:
+    assert plain(MessageReceived(text="hi", user=None)) == {"text": "hi"}
+    assert plain(MessageReceived(text="hi", user="u1")) == {"text": "hi", "user": "u1"}
