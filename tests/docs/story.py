@@ -29,7 +29,7 @@ from tests.integration.worlds import free_port
 DONE: Final = 0
 BLOCKED: Final = 3  # exit code of `hookbus emit`
 WAITING: Final = (0, 1)  # of `hookbus settings check`: 1 is fine where plugins announce hooks
-UP: Final = re.compile(r"is ready at|is bound: |Uvicorn running|^ready\b", re.MULTILINE)
+UP: Final = re.compile(r'is ready at|is bound: |"state":"bound"')
 
 _BLOCK: Final = re.compile(r"^```(\w*)(?: ([^\n]+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _CHANGING: Final = re.compile(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -40,6 +42,14 @@ ELSEWHERE: Final[Mapping[tuple[str, str], str]] = {
 }
 
 
+def demand_node(page: str) -> None:
+    """Skip a page whose programs are for Node where there is none; in CI that is an error."""
+    missing = [program for program in ("node", "npm") if shutil.which(program) is None]
+    if missing and any(block.language == "js" for block in blocks_of(ROOT / page)):
+        assert os.environ.get("CI") != "true", f"expected on PATH: {', '.join(missing)}"
+        pytest.skip(f"not on PATH: {', '.join(missing)}")
+
+
 def tell(somebody: Reader, page: str) -> None:
     """Let *somebody* do what *page* says, block by block."""
     for block in blocks_of(ROOT / page):
@@ -63,6 +73,7 @@ def on_a_bus(
 @pytest.mark.usefixtures("nats_server_program")
 @pytest.mark.parametrize("page", STORIES)
 def test_whoever_does_what_a_page_says_sees_what_it_shows(page: str, tmp_path: Path) -> None:
+    demand_node(page)
     with reader(tmp_path) as somebody:
         tell(somebody, page)
 
@@ -77,6 +88,13 @@ def pages() -> list[Path]:
     for folder in ("docs", "plugins", "services"):
         found += (ROOT / folder).glob("**/*.md")
     return found
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/start-plugin.md"])
+def test_the_plugin_that_a_page_shows_is_the_example(page: str) -> None:
+    [shown] = [block.body for block in blocks_of(ROOT / page) if block.label == "tiny.mjs"]
+
+    assert shown == (ROOT / "docs/examples/node/tiny.mjs").read_text()
 
 
 def test_no_page_has_a_code_block_that_nobody_runs() -> None:
