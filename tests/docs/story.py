@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
+
+import pytest
 
 from tests.integration.commands import PATIENCE, clean_environment, eventually, wait_served
 from tests.integration.worlds import free_port
@@ -52,6 +55,15 @@ def blocks_of(page: Path) -> list[Block]:
         Block(m[1], m[2] or "", m[3], text.count("\n", 0, m.start()) + 1)
         for m in _BLOCK.finditer(text)
     ]
+
+
+def demand_node() -> None:
+    """Skip what needs Node and npm where they are not; in CI that is an error."""
+    missing = [program for program in ("node", "npm") if shutil.which(program) is None]
+    if missing and os.environ.get("CI") == "true":
+        raise LookupError(f"expected on PATH: {', '.join(missing)}")
+    if missing:
+        pytest.skip(f"not on PATH: {', '.join(missing)}")
 
 
 @dataclass

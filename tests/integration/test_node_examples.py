@@ -21,6 +21,7 @@ from hookbus.broker import EmbeddedBroker
 from hookbus.conformance import Report, Wishes, examine_emitter, examine_plugin
 from hookbus.transport import NatsTransport
 from tests.docs.page import NODE
+from tests.docs.story import demand_node
 from tests.integration.commands import (
     Bus,
     Process,
@@ -41,10 +42,7 @@ MAIL = {"text": "write to ann@example.org", "user": "u1"}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The examples with what their package.json names. No npm skips, but not in CI."""
-    missing = [program for program in ("node", "npm") if shutil.which(program) is None]
-    if missing and os.environ.get("CI") != "true":
-        pytest.skip(f"not on PATH: {', '.join(missing)}")
-    assert not missing, f"expected on PATH: {', '.join(missing)}"
+    demand_node()
     folder = tmp_path_factory.mktemp("node") / "examples"
     shutil.copytree(NODE, folder)
     command = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund"]
