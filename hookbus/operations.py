@@ -1,4 +1,4 @@
-"""Operators' requests, sent. What they do is the registry's: hookbus.control answers them."""
+"""Operators' requests, sent; the registry's `control` carries them out."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from hookbus.cli.printable import clean
-from hookbus.policy import Approval, ModeOverride, Overrides, Removal, in_force, mode_key
+from hookbus.registry.policy import Approval, ModeOverride, Overrides, Removal, in_force, mode_key
 
 
 def overrides_in_force(answer: dict[str, Any], now: float) -> Overrides:

@@ -15,9 +15,9 @@ from hookbus.cli.errors import UsageError
 from hookbus.config.connection import connection_from
 from hookbus.config.load import Loaded, read_settings
 from hookbus.config.settings import BusMode
+from hookbus.registry.settings_changes import Source
 from hookbus.server.file_watch import FileWatch
 from hookbus.server.listen import listen, parse_address
-from hookbus.settings_changes import Source
 
 RoleName = Literal["dispatcher", "registry"]
 

@@ -9,9 +9,9 @@ import msgspec
 
 from hookbus import subjects
 from hookbus.conformance.samples import NoSample, Schema, pick_type, sample
-from hookbus.control import request
 from hookbus.errors import HookbusError
 from hookbus.keyvalue import KeyValue
+from hookbus.operations import request
 from hookbus.snapshot import ConfigDocument, decode_document
 from hookbus.transport import Transport
 

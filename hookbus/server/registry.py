@@ -12,20 +12,20 @@ from hookbus import __version__, presence, subjects
 from hookbus.broker_needs import Lack, payload_problem
 from hookbus.config.connection import Connection
 from hookbus.config.settings import Settings, StreamsSettings
-from hookbus.configuration import Made
-from hookbus.control import Control
 from hookbus.errors import Disconnected, HookbusError, SettingsError
 from hookbus.keyvalue import Entry, KeyValue, NatsKeyValue, Watch
-from hookbus.observers import ensure_streams, sync_consumers
-from hookbus.plugin_config import plugin_config, tell_config
 from hookbus.presence import Endpoint, Presence, Service
-from hookbus.registry import Registry
+from hookbus.registry.configuration import Made
+from hookbus.registry.control import Control
+from hookbus.registry.observers import ensure_streams, sync_consumers
+from hookbus.registry.plugin_config import plugin_config, tell_config
+from hookbus.registry.registry import Registry
+from hookbus.registry.settings_changes import Source, tell_changed_configs
 from hookbus.server.exposition import Family
 from hookbus.server.file_watch import FileWatch
 from hookbus.server.host import Host
 from hookbus.server.metrics import RegistryStats, of_registry
 from hookbus.server.rpc import Rpc
-from hookbus.settings_changes import Source, tell_changed_configs
 from hookbus.snapshot import Binding, is_document
 from hookbus.streams import NatsStreams
 from hookbus.transport import NatsTransport

@@ -7,14 +7,15 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Self
 
-from hookbus import observers, subjects
+from hookbus import subjects
 from hookbus.config.settings import Settings, parse_settings
-from hookbus.control import Control
 from hookbus.dispatch.role import DispatcherRole
 from hookbus.message import Message
 from hookbus.plugin import Plugin, PluginServer
-from hookbus.registry import Registry
-from hookbus.settings_changes import Source
+from hookbus.registry import observers
+from hookbus.registry.control import Control
+from hookbus.registry.registry import Registry
+from hookbus.registry.settings_changes import Source
 from hookbus.snapshot import Binding
 from hookbus.streams import Streams
 from hookbus.testing.backends import Backend

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Self, get_args
 
-from hookbus import control, subjects
+from hookbus import operations, subjects
 from hookbus.broker import EmbeddedBroker
 from hookbus.config.load import read_settings
 from hookbus.config.settings import parse_settings, to_tree
@@ -306,7 +306,7 @@ class SyncBus:
         self._tree = dict(tree)
 
     async def _apply(self, tree: dict[str, Any]) -> None:
-        await control.request(self._bus.transport, "test", "apply", settings=tree)
+        await operations.request(self._bus.transport, "test", "apply", settings=tree)
         for server in self._servers.values():  # the answer holds a plugin's new configuration
             server.announce_again()
             await server.announced()

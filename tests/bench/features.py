@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hookbus.broker import EmbeddedBroker
-from hookbus.control import request
+from hookbus.operations import request
 from hookbus.transport import NatsTransport
 from tests.bench.processes import Started, until_bound
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from hookbus.broker import EmbeddedBroker
-from hookbus.control import request
 from hookbus.errors import HookbusError
+from hookbus.operations import request
 from hookbus.transport import NatsTransport
 
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from hookbus import presence
 from hookbus.broker import EmbeddedBroker
-from hookbus.control import request
 from hookbus.errors import HookbusError
+from hookbus.operations import request
 from hookbus.transport import NatsTransport, Transport
 from tests.chaos.answers import PLUGINS, SETTINGS
 from tests.integration.commands import HOOKBUS, PATIENCE, Process

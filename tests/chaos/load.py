@@ -13,10 +13,10 @@ from typing import Final
 
 import msgspec
 
-from hookbus.control import request
 from hookbus.emitter import Emitter
 from hookbus.errors import ControlError, HookbusError
 from hookbus.models import Decision
+from hookbus.operations import request
 from hookbus.transport import Message, NatsTransport
 from hookbus.wire.decision import decode_decision
 from tests.chaos.answers import TYPE, data_of, found, wanted

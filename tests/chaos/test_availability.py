@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from hookbus.control import request
 from hookbus.emitter import Emitter
 from hookbus.errors import Unavailable
 from hookbus.models import HookEvent, Verdict
+from hookbus.operations import request
 from hookbus.plugin import Plugin, PluginServer
 from hookbus.transport import NatsTransport
 from tests.chaos.answers import HOOK, PLUGINS, SETTINGS, TYPE, data_of, found, wanted

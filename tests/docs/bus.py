@@ -14,9 +14,9 @@ from nats.aio.msg import Msg
 
 from hookbus.config.connection import Connection
 from hookbus.config.settings import parse_settings
+from hookbus.registry.settings_changes import Source
 from hookbus.server.dispatcher import DispatcherServer
 from hookbus.server.registry import RegistryServer
-from hookbus.settings_changes import Source
 from hookbus.transport import NatsTransport
 
 PATIENCE = 30.0  # seconds for a whole scenario

@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from hookbus import control, presence, subjects
+from hookbus import operations, presence, subjects
 from hookbus.dispatch.role import DispatcherRole
 from hookbus.emitter import Emitter
 from hookbus.message import Message
@@ -138,7 +138,7 @@ class Bus(testing_bus.Bus):
         return await self.transport.request(subject, body, timeout=TIMEOUT, headers=headers)
 
     async def control(self, operation: str, **members: Any) -> dict[str, Any]:
-        return await control.request(self.transport, "ops", operation, **members)
+        return await operations.request(self.transport, "ops", operation, **members)
 
     async def ask(self, verb: str, service: str) -> list[dict[str, Any]]:
         """Ask who is there, through the Service API."""

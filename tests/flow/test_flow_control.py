@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from hookbus import Plugin, subjects
-from hookbus.control import request
 from hookbus.errors import ControlError
-from hookbus.registry import Registry
-from hookbus.settings_changes import Source
+from hookbus.operations import request
+from hookbus.registry.registry import Registry
+from hookbus.registry.settings_changes import Source
 from tests.flow.bus import Bus, calm_plugin
 from tests.flow.scripted import SILENCE, Scripted, says, sends
 

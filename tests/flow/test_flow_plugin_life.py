@@ -11,7 +11,7 @@ import pytest
 
 from hookbus import Block, HookEvent, MessageReceived, Plugin, subjects
 from hookbus.plugin import PluginServer
-from hookbus.plugin_config import tell_config
+from hookbus.registry.plugin_config import tell_config
 from tests.flow.bus import Bus, calm_plugin
 from tests.flow.scripted import Scripted
 

@@ -11,8 +11,8 @@ import pytest
 from hookbus import subjects
 from hookbus.config.settings import Settings, parse_settings
 from hookbus.errors import ControlError, SettingsError
-from hookbus.registry import Registry
-from hookbus.settings_changes import Source
+from hookbus.registry.registry import Registry
+from hookbus.registry.settings_changes import Source
 from hookbus.snapshot import encode_document
 from tests.flow.bus import Bus
 from tests.flow.scripted import Scripted, says

@@ -11,7 +11,7 @@ import pytest
 
 from hookbus import subjects
 from hookbus.keyvalue import KeyValue
-from hookbus.registry import Registry
+from hookbus.registry.registry import Registry
 from hookbus.transport import Transport
 from tests.flow.bus import Bus
 

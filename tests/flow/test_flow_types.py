@@ -10,7 +10,7 @@ import pytest
 from hookbus import subjects
 from hookbus.config.settings import parse_settings
 from hookbus.errors import ControlError, InvalidEvent
-from hookbus.settings_changes import Source
+from hookbus.registry.settings_changes import Source
 from tests.flow.bus import Bus
 from tests.flow.scripted import Scripted
 from tests.flow.test_flow_two_registries import two

@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hookbus.control import request
 from hookbus.emitter import Emitter
 from hookbus.models import Decision
+from hookbus.operations import request
 from hookbus.transport import NatsTransport
 
 PATIENCE = 30.0  # seconds; a deadline for what takes one or two on a quiet machine

@@ -16,9 +16,9 @@ from nats.aio.msg import Msg
 
 from hookbus import SyncEmitter
 from hookbus.config.connection import Connection, nats_options
-from hookbus.control import request
 from hookbus.errors import ControlError
 from hookbus.models import Decision
+from hookbus.operations import request
 from hookbus.transport import NatsTransport
 from tests.integration.commands import eventually, up
 from tests.integration.guarded import Plain, plain

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from hookbus.broker import EmbeddedBroker
-from hookbus.control import request
 from hookbus.emitter import Emitter
 from hookbus.errors import ConnectFailed, HookbusError, Unavailable
 from hookbus.models import Decision
+from hookbus.operations import request
 from hookbus.transport import NatsTransport
 from tests.integration.commands import HOOKBUS, eventually, running
 

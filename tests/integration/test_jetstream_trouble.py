@@ -12,10 +12,10 @@ import pytest
 from nats.js.errors import APIError
 
 from hookbus.broker import find_nats_server
-from hookbus.control import request
 from hookbus.emitter import Emitter
 from hookbus.errors import ControlError, Unavailable
 from hookbus.models import Decision
+from hookbus.operations import request
 from hookbus.processes import spawn
 from hookbus.transport import NatsTransport
 from tests.integration.commands import HOOKBUS, Process, eventually, get, running

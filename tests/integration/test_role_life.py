@@ -21,8 +21,8 @@ from hookbus.config.settings import parse_settings
 from hookbus.emitter import Emitter
 from hookbus.errors import Unavailable
 from hookbus.models import Decision
+from hookbus.registry.settings_changes import Source
 from hookbus.server.registry import RegistryServer
-from hookbus.settings_changes import Source
 from hookbus.transport import NatsTransport
 from tests.integration.commands import HOOKBUS, Process, eventually, running
 from tests.integration.test_server_roles import is_ready

@@ -16,8 +16,8 @@ import pytest
 
 from hookbus import presence
 from hookbus.broker import EmbeddedBroker
-from hookbus.control import request
 from hookbus.errors import ControlError
+from hookbus.operations import request
 from hookbus.transport import NatsTransport
 from tests.integration.commands import HOOKBUS, Process, eventually, get, hookbus, running
 

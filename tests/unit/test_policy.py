@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from hookbus import policy
 from hookbus.config.settings import Settings, parse_settings
 from hookbus.errors import SettingsError
 from hookbus.manifest.announcement import Announcement, from_document
-from hookbus.policy import Bound, Overrides, Removal, bind, demand_named
+from hookbus.registry import policy
+from hookbus.registry.policy import Bound, Overrides, Removal, bind, demand_named
 from hookbus.snapshot import Binding
 
 HOOK = {"type": "tool_invoked", "phase": "validate", "name": "h"}

@@ -9,7 +9,7 @@ from typing import Any, Final
 from hookbus.cli.doctor.finding import Finding, ok, problem
 from hookbus.cli.doctor.view import BusView
 from hookbus.cli.overrides import lines, overrides_in_force, unserved_hooks
-from hookbus.policy import ModeOverride, Overrides
+from hookbus.registry.policy import ModeOverride, Overrides
 
 #: Seconds after which an override without an end counts as forgotten.
 FORGOTTEN_AFTER: Final = 24 * 3_600.0

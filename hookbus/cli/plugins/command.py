@@ -17,8 +17,8 @@ from hookbus.cli.plugins.explain import explain_plugin
 from hookbus.cli.plugins.mode import For, mode, parse_duration
 from hookbus.cli.plugins.show import show
 from hookbus.cli.printable import clean
-from hookbus.control import request
-from hookbus.policy import Overrides
+from hookbus.operations import request
+from hookbus.registry.policy import Overrides
 from hookbus.transport import Transport
 
 

@@ -12,9 +12,10 @@ from hookbus.cli.errors import FOUND, UsageError, fail
 from hookbus.cli.operating import Json, Name, Url, ask, print_json, wait_served
 from hookbus.cli.overrides import mode_override, overrides_in_force, until
 from hookbus.cli.printable import clean
-from hookbus.control import MAX_OVERRIDE_S, request
 from hookbus.models import Mode
-from hookbus.policy import Overrides
+from hookbus.operations import request
+from hookbus.registry.control import MAX_OVERRIDE_S
+from hookbus.registry.policy import Overrides
 from hookbus.transport import Transport
 
 _DURATION: Final = re.compile(r"([0-9]{1,9})(s|m|h|d)")

@@ -20,7 +20,7 @@ from hookbus.cli.printable import clean, compact, shorten
 from hookbus.cli.role_stats import DispatcherStats, Histogram, ask_dispatchers
 from hookbus.latency import merged, percentile, since
 from hookbus.operations import request
-from hookbus.policy import Overrides
+from hookbus.registry.policy import Overrides
 from hookbus.transport import Transport
 
 MAX_VALUE: Final = 120  # characters of a value that are shown

@@ -29,10 +29,10 @@ from hookbus.cli.settings.history import history
 from hookbus.cli.types.view import show_changes
 from hookbus.config.schema import settings_schema
 from hookbus.config.settings import DEFAULT_ORIGIN, Settings
-from hookbus.control import request
-from hookbus.policy import Overrides
+from hookbus.operations import request
+from hookbus.registry.policy import Overrides
+from hookbus.registry.type_changes import type_changes
 from hookbus.transport import Transport
-from hookbus.type_changes import type_changes
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A settings file (TOML).")]
 

@@ -20,7 +20,7 @@ from hookbus.config.partly import unrelated
 from hookbus.config.settings import DEFAULT_ORIGIN, Settings, to_tree
 from hookbus.errors import Problem, SettingsError
 from hookbus.manifest.problems import join
-from hookbus.policy import Overrides, bind
+from hookbus.registry.policy import Overrides, bind
 
 #: Always written: what the mode is by default is told to each registry when it is started.
 _MODE: Final = "mode"

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from hookbus.cli.operating import QUIET, Json, Url, ask, print_json
 from hookbus.cli.printable import clean, compact, shorten
-from hookbus.control import DEFAULT_HISTORY, request
+from hookbus.operations import request
+from hookbus.registry.control import DEFAULT_HISTORY
 
 MAX_VALUE: Final = 200  # characters of a value that are shown
 MAX_KEPT: Final = 128  # the last 64, and 64 that changed the settings

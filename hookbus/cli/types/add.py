@@ -17,9 +17,9 @@ from hookbus.cli.errors import FOUND, UsageError, fail
 from hookbus.cli.operating import QUIET, Json, Url, ask, print_json, wait_served
 from hookbus.cli.settings.file import type_as_toml
 from hookbus.cli.types.view import show_changes
-from hookbus.control import request
 from hookbus.errors import ControlError
 from hookbus.manifest.problems import join
+from hookbus.operations import request
 from hookbus.schemas.problems import check_schema
 from hookbus.transport import Transport
 from hookbus.wire.limits import NOT_JSON

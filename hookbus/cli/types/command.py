@@ -12,7 +12,7 @@ from hookbus.cli.operating import Json, Url, ask, print_json
 from hookbus.cli.types.add import add
 from hookbus.cli.types.generate import generate
 from hookbus.cli.types.view import example_of, show_type, show_types
-from hookbus.control import request
+from hookbus.operations import request
 from hookbus.transport import Transport
 
 

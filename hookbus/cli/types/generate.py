@@ -14,9 +14,9 @@ from hookbus.cli.errors import UsageError
 from hookbus.cli.operating import Json, Url, ask, print_json
 from hookbus.cli.settings.file import read_file
 from hookbus.cli.types.python_models import python_models
-from hookbus.control import request
-from hookbus.control_types import unknown_type
-from hookbus.type_changes import schemas
+from hookbus.operations import request
+from hookbus.registry.type_changes import schemas
+from hookbus.registry.type_views import unknown_type
 
 Schemas = dict[str, Mapping[str, Any] | None]
 

@@ -22,8 +22,8 @@ from hookbus.cli.up.process import FIRST_DELAY, LONGEST_DELAY, Process
 from hookbus.cli.up.security import OPERATOR, ROLES, Security, connection_of, environment_of
 from hookbus.config.connection import nats_options
 from hookbus.config.load import load_settings
-from hookbus.control import request
 from hookbus.errors import BrokerError, ControlError, TransportError
+from hookbus.operations import request
 from hookbus.server.listen import listen
 from hookbus.transport import NatsTransport
 

@@ -16,12 +16,12 @@ from typing import Final
 import msgspec
 
 from hookbus import subjects
-from hookbus.applied import Applied, decode_applied, encode_applied
 from hookbus.config.settings import Settings
 from hookbus.errors import HookbusError, KeyConflict, SettingsError
 from hookbus.keyvalue import Entry, KeyValue
-from hookbus.policy import Bound, Overrides, bind, demand_named, next_end
-from hookbus.registry_state import NOTHING_APPLIED, State, StateStore
+from hookbus.registry.applied import Applied, decode_applied, encode_applied
+from hookbus.registry.policy import Bound, Overrides, bind, demand_named, next_end
+from hookbus.registry.state import NOTHING_APPLIED, State, StateStore
 from hookbus.snapshot import (
     Binding,
     Change,

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import msgspec
 
-from hookbus.applied import Applied, digest_of
 from hookbus.catalog import BUILT_IN
 from hookbus.config.settings import Settings
 from hookbus.errors import ControlError, SettingsError
 from hookbus.manifest.problems import join
+from hookbus.registry.applied import Applied, digest_of
 from hookbus.schemas.compare import Change, Comparison, Verdict, compare
 
 _GONE: Final = Comparison(

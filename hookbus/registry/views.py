@@ -8,8 +8,8 @@ import msgspec
 
 from hookbus.config.flatten import Row, flatten
 from hookbus.config.settings import DEFAULT_ORIGIN, Settings
-from hookbus.configuration import Made
 from hookbus.errors import Problem
+from hookbus.registry.configuration import Made
 from hookbus.snapshot import Binding
 
 

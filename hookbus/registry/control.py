@@ -11,19 +11,18 @@ import msgspec
 
 from hookbus import presence, subjects
 from hookbus.config.flatten import flatten
-from hookbus.control_types import types_view, unknown_type
-from hookbus.control_views import difference, plain, plugin_view
 from hookbus.errors import ControlError, HookbusError
-from hookbus.history import history_view
 from hookbus.manifest.fields import LARGEST_INTEGER
 from hookbus.manifest.problems import shown
 from hookbus.models import Mode
 from hookbus.operations import DEFAULT_WAIT_MS
-from hookbus.operations import request as request
-from hookbus.registry import Registry
-from hookbus.settings_changes import SettingsChange, tell_changed_configs
+from hookbus.registry.history import history_view
+from hookbus.registry.registry import Registry
+from hookbus.registry.settings_changes import SettingsChange, tell_changed_configs
+from hookbus.registry.type_changes import type_changes
+from hookbus.registry.type_views import types_view, unknown_type
+from hookbus.registry.views import difference, plain, plugin_view
 from hookbus.transport import Transport
-from hookbus.type_changes import type_changes
 from hookbus.wire.decision import ErrorBody, encode_answer, encode_error
 from hookbus.wire.limits import NOT_JSON
 

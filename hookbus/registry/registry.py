@@ -14,14 +14,14 @@ from typing import Final, TypeVar
 import msgspec
 
 from hookbus import presence, subjects
-from hookbus.configuration import ATTEMPTS, Configuration, Made
 from hookbus.errors import ControlError, HookbusError, InvalidManifest, KeyConflict, Problem
 from hookbus.keyvalue import KeyValue
 from hookbus.manifest.announcement import Announcement, from_document, parse_announcement
 from hookbus.manifest.answer import MAX_PROBLEMS, announce_answer, refusal_answer
 from hookbus.manifest.semver import is_newer
-from hookbus.plugin_config import plugin_config
-from hookbus.policy import (
+from hookbus.registry.configuration import ATTEMPTS, Configuration, Made
+from hookbus.registry.plugin_config import plugin_config
+from hookbus.registry.policy import (
     Approval,
     ModeOverride,
     Overrides,
@@ -30,8 +30,7 @@ from hookbus.policy import (
     in_force,
     mode_key,
 )
-from hookbus.registry_state import State, StateStore
-from hookbus.replicas import (
+from hookbus.registry.replicas import (
     Kept,
     Said,
     accept,
@@ -41,10 +40,11 @@ from hookbus.replicas import (
     with_same,
     without,
 )
-from hookbus.settings_changes import SettingsChanges, Source, demand_unowned
+from hookbus.registry.settings_changes import SettingsChanges, Source, demand_unowned
+from hookbus.registry.state import State, StateStore
+from hookbus.registry.upgrade import awaits_approval, has_other_hooks
 from hookbus.snapshot import encode_document
 from hookbus.transport import Transport
-from hookbus.upgrade import awaits_approval, has_other_hooks
 
 PRESENCE_WINDOW: Final = 0.15  # seconds to wait for who is there
 MAX_REFUSED: Final = 100  # plugins that are remembered; anybody may announce any name

@@ -12,13 +12,13 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from hookbus import subjects
-from hookbus.applied import Applied
 from hookbus.config.settings import Settings
 from hookbus.errors import InvalidManifest, TransportError
 from hookbus.keyvalue import Entry, KeyValue
 from hookbus.manifest.announcement import Announcement, from_document
-from hookbus.policy import Overrides
-from hookbus.replicas import Kept
+from hookbus.registry.applied import Applied
+from hookbus.registry.policy import Overrides
+from hookbus.registry.replicas import Kept
 
 #: What holds before any settings are applied: nobody is named, so nobody is bound.
 NOTHING_APPLIED: Final = Settings(mode="production")

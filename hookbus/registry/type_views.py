@@ -9,13 +9,13 @@ from typing import Any
 from hookbus.catalog import BUILT_IN, TypeSettings
 from hookbus.config.flatten import flatten
 from hookbus.config.settings import Settings
-from hookbus.configuration import Made
 from hookbus.errors import ControlError
 from hookbus.manifest.problems import join, shown
+from hookbus.registry.configuration import Made
+from hookbus.registry.type_changes import schemas
 from hookbus.schemas.secret_fields import SecretPath, secret_paths
 from hookbus.snapshot import Limits
 from hookbus.subjects import type_matches
-from hookbus.type_changes import schemas
 
 #: In a pointer to secret fields: every item of an array, and every member that is not named.
 EVERY = "*"

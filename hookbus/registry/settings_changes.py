@@ -9,15 +9,15 @@ from typing import Any
 
 import msgspec
 
-from hookbus.applied import Applied, digest_of
 from hookbus.config.settings import Settings
-from hookbus.configuration import OURSELVES, Configuration, Made, Settle
 from hookbus.errors import ControlError, SettingsError
-from hookbus.plugin_config import plugin_config, tell_config
-from hookbus.policy import bind, unbinds
-from hookbus.registry_state import State
+from hookbus.registry.applied import Applied, digest_of
+from hookbus.registry.configuration import OURSELVES, Configuration, Made, Settle
+from hookbus.registry.plugin_config import plugin_config, tell_config
+from hookbus.registry.policy import bind, unbinds
+from hookbus.registry.state import State
+from hookbus.registry.type_changes import TypeEdit
 from hookbus.transport import Transport
-from hookbus.type_changes import TypeEdit
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ import msgspec
 
 from hookbus.config.flatten import flatten
 from hookbus.config.settings import DEFAULT_ORIGIN
-from hookbus.configuration import Generation
-from hookbus.control_views import plain
 from hookbus.errors import SettingsError
 from hookbus.manifest.problems import join
+from hookbus.registry.configuration import Generation
+from hookbus.registry.views import plain
 from hookbus.snapshot import Binding
 
 MAX_CHANGES: Final = 100  # that are listed of one generation

@@ -6,7 +6,7 @@ from hookbus.config.settings import Settings
 from hookbus.errors import Problem
 from hookbus.manifest.announcement import Announcement, hooks_fingerprint
 from hookbus.manifest.semver import is_newer
-from hookbus.policy import Overrides
+from hookbus.registry.policy import Overrides
 
 
 def has_other_hooks(announcement: Announcement, known: Announcement) -> bool:

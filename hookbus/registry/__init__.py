@@ -1,0 +1,1 @@
+"""The registry: who is asked about what, and how; operators change it."""
