@@ -142,7 +142,7 @@ async def test_a_503_with_a_body_is_no_sign_of_an_absent_plugin(bus: Bus) -> Non
 
 async def test_after_one_timeout_the_next_hundred_verdicts_are_the_right_ones(bus: Bus) -> None:
     answers = [says("block", reason=f"number {n}") for n in range(100)]
-    await bus.start(Scripted("a", says("block", reason="late").at(0.08), *answers, timeout_ms=50))
+    await bus.start(Scripted("a", says("block", reason="late").at(0.52), *answers, timeout_ms=500))
     late = await bus.emit()
 
     reasons = [(await bus.emit()).reason for _ in range(100)]
