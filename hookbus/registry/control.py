@@ -1,4 +1,4 @@
-"""Operators' requests: the registry's side answers them, the CLI's side sends them."""
+"""Operators' requests, answered: what they ask, and what they change."""
 
 from __future__ import annotations
 
