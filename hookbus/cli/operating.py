@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -12,6 +12,8 @@ import typer
 
 from hookbus import subjects
 from hookbus.cli.broker_url import broker_url
+from hookbus.cli.printable import clean
+from hookbus.cli.streams import say_error
 from hookbus.config.connection import connection_from, nats_options
 from hookbus.loop import run
 from hookbus.operations import request
@@ -65,3 +67,14 @@ def print_json(value: Any) -> None:
     """Print one JSON object on a line; it is UTF-8 whatever the terminal's encoding."""
     sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
     sys.stdout.flush()
+
+
+def warn_of_absent(plugins: Iterable[dict[str, Any]]) -> None:
+    """Say on stderr which of the listed plugins are bound, and nobody answers for them."""
+    for plugin in plugins:
+        if plugin["state"] == "bound" and not plugin["replicas"]:
+            name = clean(plugin["plugin"])
+            say_error(
+                f"hookbus: plugin {name!r} is bound, but no replica answers: what it is asked"
+                f" fails; start it, or run 'hookbus plugins remove {name}'"
+            )

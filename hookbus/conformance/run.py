@@ -90,7 +90,11 @@ async def examine_hooks(caller: Caller, target: Target) -> list[Finding]:
         checks = OBSERVERS if probe.hook.phase == "observe" else CALL_CHECKS
         findings += await run_checks(probe, checks, hook=probe.hook.name)
     if probes and all(probe.asked and probe.first.is_absent for probe in probes):
-        raise PluginAbsent(f"plugin {target.plugin!r} is bound, but no replica of it is up")
+        listening = ", ".join(repr(probe.hook.subject) for probe in probes)
+        raise PluginAbsent(
+            f"plugin {target.plugin!r} is bound, and nothing listens on {listening}: is it up, and"
+            " are these the subjects that it has subscribed to?"
+        )
     return findings
 
 

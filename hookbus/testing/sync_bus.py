@@ -113,6 +113,11 @@ class SyncBus:
         Raises:
             SettingsError: They cannot be used; a line for each reason.
         """
+        if file is not None and not isinstance(file, Path):
+            raise TypeError(
+                "settings: expected a Path, or tables by name as in settings(timeout_ms=500);"
+                f" got {file!r}"
+            )
         said = to_tree(read_settings(file, {}, default_mode="development").settings) if file else {}
         self._put({"mode": "development", **said, **tree})
 
@@ -125,6 +130,9 @@ class SyncBus:
         Raises:
             InvalidManifest: The bus does not bind it, and why.
         """
+        if not isinstance(plugin, Plugin):
+            found = type(plugin).__name__
+            raise TypeError(f"plug: expected the Plugin that your file makes, got a {found}")
         if config is not None:
             named = dict(self._tree.get("plugins", {}))
             named[plugin.name] = {**named.get(plugin.name, {}), "config": dict(config)}
@@ -179,6 +187,11 @@ class SyncBus:
         Raises:
             InvalidManifest, TypeError: A name, a type or an option cannot be.
         """
+        if not isinstance(plugin, str) or not isinstance(type, str):
+            raise TypeError(
+                "answers: expected a plugin's name and an event type, as in"
+                f" answers('guard', 'tool_invoked', Block('no')); got {plugin!r}, {type!r}"
+            )
         script = self._scripts.get(plugin) or Script(plugin)
         said = script.set(type, answers, phase, options)
         self.plug(script.plugin())

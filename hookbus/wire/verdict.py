@@ -89,6 +89,9 @@ class _Reply(msgspec.Struct, frozen=True, gc=False):
 _decode = msgspec.json.Decoder(_Reply).decode
 
 
+_EXPECTED: Final = ": expected continue, intercept, block, error or extend"
+
+
 def verify_reply(
     body: bytes, headers: Mapping[str, str] | None, expected: Expected
 ) -> Answer | Extend | Dropped:
@@ -170,7 +173,7 @@ def _answer(reply: _Reply, body: bytes) -> Answer | Extend:
             "overloaded" if overloaded else "service_error", reply.reason or "no description"
         )
     if verdict not in ("continue", "intercept"):
-        return failure("unknown_verdict", f"{cut(verdict, MAX_CODE)!r} is not a verdict")
+        return failure("unknown_verdict", f"{cut(verdict, MAX_CODE)!r} is not a verdict{_EXPECTED}")
     given = [
         n
         for n, c in zip(("patch", "merge", "data"), changes, strict=True)

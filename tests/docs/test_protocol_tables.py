@@ -134,7 +134,7 @@ def test_the_page_explains_every_code_of_a_refusal(page: Page) -> None:
 
 
 def test_the_page_explains_every_error_of_an_operators_request(page: Page) -> None:
-    written = literals("ControlError", "code", "") | literals("ErrorBody", 0, "control.py")
+    written = literals("ControlError", "code", "") | literals("ErrorBody", 0, "registry/control.py")
 
     # no registry is no answer: it is said by whoever asked
     assert set(words(page.rows("error"))) == written - {"no_registry"}

@@ -130,6 +130,25 @@ def test_settings_as_a_file_give_the_same_settings_back(
     assert calm["hooks"][0]["origin"] == "settings"
 
 
+def test_whoever_binds_a_plugin_that_is_not_there_is_told(bus: Bus, tmp_path: Path) -> None:
+    before = tmp_path / "before.toml"
+    before.write_text(bus.run("settings", "--as-file").stdout)
+    file = tmp_path / "absent.toml"
+    hook = '[plugins.absent.hooks.h]\ntype = "tool_invoked"\nphase = "validate"\n'
+    file.write_text(f"{before.read_text()}\n{hook}")
+    told = "plugin 'absent' is bound, but no replica answers: what it is asked fails"
+    try:
+        applied = bus.run("settings", "apply", str(file))
+        bus.run("plugins", "remove", "absent")
+        approved = bus.run("plugins", "approve", "absent")
+    finally:
+        bus.run("settings", "apply", str(before))
+
+    assert (applied.returncode, approved.returncode) == (0, 0)
+    assert told in applied.stderr
+    assert told in approved.stderr
+
+
 def test_a_plugin_that_cannot_be_bound_is_named_with_its_hook(bus: Bus, tmp_path: Path) -> None:
     file = tmp_path / "unbindable.toml"
     file.write_text('[plugins.calm.hooks.unknown]\nphase = "validate"\n')

@@ -245,6 +245,14 @@ def test_an_emit_under_another_name_is_refused(bus: SecureBus) -> None:
     asyncio.run(scenario())
 
 
+def test_an_operator_who_emits_is_told_whose_credentials_it_takes(bus: SecureBus) -> None:
+    words = ["emit", "message_received", "--data", '{"text": "hi"}']
+    done = hookbus(*words, url=bus.url, creds=str(bus.creds("operator")))
+
+    assert done.returncode == 5
+    assert "operator 'operator' may not emit it: take an emitter's credentials" in done.stderr
+
+
 def test_who_is_revoked_is_cut_off_and_stays_out(bus: SecureBus) -> None:
     creds = bus.create("emitter", "leaver")
 

@@ -172,6 +172,16 @@ def test_a_handler_that_holds_the_loop_is_stopped_and_named(
     assert "time.sleep(60)" in done.err
 
 
+@pytest.mark.parametrize("code", ["", "0", "3"])
+def test_a_handler_that_ends_the_process_has_decided_nothing(
+    tried: Callable[..., Done], code: str
+) -> None:
+    done = tried(BODY.replace("BODY", f"raise SystemExit({code})"))
+
+    assert (done.code, done.out) == (4, "")
+    assert "the handler ended the process" in done.err
+
+
 def test_what_is_no_verdict_failed(tried: Callable[..., Done]) -> None:
     done = tried(BODY.replace("BODY", "return 'no'"))
 

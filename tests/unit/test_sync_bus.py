@@ -367,6 +367,17 @@ def test_a_slip_in_what_is_unavailable_is_told(bus: SyncBus) -> None:
         pass
 
 
+def test_arguments_of_another_kind_are_said_as_what_they_are(bus: SyncBus) -> None:
+    with pytest.raises(
+        TypeError, match="plug: expected the Plugin that your file makes, got a str"
+    ):
+        bus.plug("plugin.py")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="answers: expected a plugin's name and an event type"):
+        bus.answers("guard", {})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"settings: expected a Path, or tables by name"):
+        bus.settings({"timeout_ms": 5})  # type: ignore[arg-type]
+
+
 def test_many_buses_live_beside_each_other(bus: SyncBus) -> None:
     bus.answers("guard", "message_received", Block("no"))
 

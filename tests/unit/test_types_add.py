@@ -42,11 +42,19 @@ def test_what_a_file_that_owns_the_settings_has_to_say_is_printed_to_the_letter(
         ("order_placed.schema.json", "order_placed"),
         ("schemas/shop.order_placed.json", "shop.order_placed"),
         ("shop.order_placed.schema.json", "shop.order_placed"),
-        ("order_placed", "order_placed"),
     ],
 )
 def test_the_type_is_the_name_of_the_file_without_its_ending(file: str, name: str) -> None:
     assert add._name(Path(file), None) == name
+
+
+@pytest.mark.parametrize("file", ["order_placed", "order_placed.toml", "order_placed.json.txt"])
+def test_a_file_of_another_ending_names_no_type(file: str) -> None:
+    with pytest.raises(
+        UsageError, match=r"expected TYPE\.json or TYPE\.schema\.json; or say --type"
+    ):
+        add._name(Path(file), None)
+    assert add._name(Path(file), "order_placed") == "order_placed"
 
 
 def test_the_type_may_be_said_instead() -> None:

@@ -81,6 +81,7 @@ const bus = await connect({
   servers,
   inboxPrefix: `_INBOX.${NAME}`,
   maxReconnectAttempts: -1,
+  waitOnFirstConnect: true,
   ...(HOOKBUS_CREDS && { authenticator: nkeyAuthenticator(seed) }),
   ...(isSecret && { tls }),
 }).catch(fail);

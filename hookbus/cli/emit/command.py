@@ -18,7 +18,7 @@ from hookbus.cli.payload import read_payload
 from hookbus.cli.render import render_decision
 from hookbus.config.connection import connection_from, nats_options
 from hookbus.emitter import Emitter
-from hookbus.errors import InvalidOption
+from hookbus.errors import InvalidOption, PublishDenied
 from hookbus.loop import run
 from hookbus.models import Decision
 
@@ -114,7 +114,13 @@ async def _emit(url: str | None, source: str, type: str, data: Any, **options: A
         timeout=None,
         options=nats_options(connection),
     ) as bus:
-        return await bus.emit(type, data, **options)
+        try:
+            return await bus.emit(type, data, **options)
+        except PublishDenied as e:
+            raise PublishDenied(
+                f"{e}; {connection.kind or 'nobody'} {connection.principal!r} may not emit it:"
+                " take an emitter's credentials ('hookbus credentials create emitter NAME')"
+            ) from e
 
 
 def _text(option: str, value: str) -> str:

@@ -11,7 +11,16 @@ from rich.table import Table
 from rich.text import Text
 
 from hookbus.cli.errors import FOUND, fail
-from hookbus.cli.operating import QUIET, Json, Name, Url, ask, print_json, wait_served
+from hookbus.cli.operating import (
+    QUIET,
+    Json,
+    Name,
+    Url,
+    ask,
+    print_json,
+    wait_served,
+    warn_of_absent,
+)
 from hookbus.cli.overrides import lines, mode_override, overrides_in_force, unserved_hooks
 from hookbus.cli.plugins.explain import explain_plugin
 from hookbus.cli.plugins.mode import For, mode, parse_duration
@@ -82,6 +91,7 @@ def _change(
     found = next((p for p in listed["plugins"] if p["plugin"] == name), None)
     if operation == "approve" and found is not None and found["state"] != "bound":
         fail(f"{name} is still not asked: {_why_not(found)}", FOUND)
+    warn_of_absent([found] if found is not None else [])
 
 
 async def _look(transport: Transport, who: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from hookbus.cli.errors import FOUND, UsageError
-from hookbus.cli.operating import QUIET, Json, Url, ask, print_json, wait_served
+from hookbus.cli.operating import QUIET, Json, Url, ask, print_json, wait_served, warn_of_absent
 from hookbus.cli.overrides import lines, overrides_in_force
 from hookbus.cli.printable import clean, compact, shorten
 from hookbus.cli.settings.difference import MAX_VALUE, show_difference, table_of
@@ -144,6 +144,8 @@ def apply(
         print("nothing was applied: dry run")
     else:
         print(f"applied {file}; in force since generation {made['generation']}")
+        listed = ask(url, lambda transport, who: request(transport, who, "list"))
+        warn_of_absent(listed["plugins"])
 
 
 async def _demand_plugins(transport: Transport, who: str, file: Path) -> None:

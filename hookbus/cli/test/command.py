@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from hookbus.cli.errors import BLOCKED_BY_VERDICT, BLOCKED_OTHERWISE, DONE, UsageError
+from hookbus.cli.errors import BLOCKED_BY_VERDICT, BLOCKED_OTHERWISE, DONE, UsageError, fail
 from hookbus.cli.operating import Json, print_json
 from hookbus.cli.payload import read_payload
 from hookbus.cli.printable import clean
@@ -64,7 +64,13 @@ def examine(
     with contextlib.redirect_stdout(sys.stderr), _logged_to_stderr():
         plugin = load_plugin(path)
         wanted = Wanted(plugin, type, payload, choose_hooks(plugin, type, hook), values, settings)
-        outcome = run(try_plugin(wanted))
+        try:
+            outcome = run(try_plugin(wanted))
+        except SystemExit as e:  # it would be this command's own exit code, which is a decision's
+            fail(
+                f"the handler ended the process (SystemExit: {e}): it has decided nothing",
+                BLOCKED_OTHERWISE,
+            )
     if as_json:
         print_json(to_json(wanted, outcome))
     else:

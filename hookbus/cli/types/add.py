@@ -109,6 +109,10 @@ def _show(made: dict[str, Any], name: str) -> None:
 def _name(file: Path, said: str | None) -> str:
     name = said
     if name is None:
+        if not file.name.endswith(_ENDINGS[0]):
+            raise UsageError(
+                f"{str(file)!r}: expected TYPE.json or TYPE.schema.json; or say --type"
+            )
         name = file.name
         for ending in _ENDINGS:
             name = name.removesuffix(ending)
