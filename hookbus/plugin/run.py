@@ -77,6 +77,7 @@ async def _serve(plugin: Plugin) -> bool:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_TIMEOUT):
                 await server.stop()
+                log.info("%s ends; what it had begun is answered", plugin.name)
     finally:
         await transport.close()
     return server.stuck_threads > 0
