@@ -22,6 +22,7 @@ Verdict: TypeAlias = Literal["compatible", "refuses", "unknown"]
 
 MAX_CHANGES: Final = 50  # that are told
 MAX_TRIED: Final = 32  # events that one of them may be tried with
+MAX_TRIED_IN_ALL: Final = 200
 MAX_EVENT_BYTES: Final = 2_000  # of an event that is shown
 
 
@@ -97,10 +98,16 @@ class _Trial:
     def __init__(self, old: Schema, new: Schema) -> None:
         self._old = compile_schema(old)
         self._new = compile_schema(new)
+        self._left = MAX_TRIED_IN_ALL
 
     def of(self, finding: Finding) -> Change:
-        proof = next(filter(self.is_lost, islice(finding.tried(), MAX_TRIED)), msgspec.UNSET)
+        proof = next(filter(self.is_lost, self._tried(finding)), msgspec.UNSET)
         return _change(finding.pointer, finding.message, proof)
+
+    def _tried(self, finding: Finding) -> Iterator[Any]:
+        for data in islice(finding.tried(), min(MAX_TRIED, self._left)):
+            self._left -= 1
+            yield data
 
     def is_lost(self, data: Any) -> bool:
         """Tell whether *data* fitted and fits no more."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
@@ -119,13 +120,32 @@ def referred(root: Schema, reference: str) -> tuple[str, Any] | None:
 
 
 def _anchored(root: Schema, name: str) -> tuple[str, Any] | None:
-    for place in every(root):
-        if isinstance(place.schema, Mapping) and name in (
-            place.schema.get("$anchor"),
-            place.schema.get("$dynamicAnchor"),
-        ):
-            return place.pointer, place.schema
-    return None
+    return _anchors(_Same(root)).get(name)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Same:
+    """A schema that is equal to itself alone."""
+
+    root: Schema
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.root is other.root
+
+    def __hash__(self) -> int:
+        return id(self.root)
+
+
+@lru_cache(maxsize=4)  # a large schema may have thousands of references
+def _anchors(same: _Same) -> dict[str, tuple[str, Any]]:
+    """Find every named place, the first of a name."""
+    found: dict[str, tuple[str, Any]] = {}
+    for place in every(same.root):
+        if isinstance(place.schema, Mapping):
+            for keyword in ("$anchor", "$dynamicAnchor"):
+                if isinstance(name := place.schema.get(keyword), str):
+                    found.setdefault(name, (place.pointer, place.schema))
+    return found
 
 
 def _table(schema: Mapping[str, Any], keyword: str) -> list[tuple[str, Any]]:

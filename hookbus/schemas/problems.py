@@ -7,10 +7,15 @@ from typing import Any, Final
 
 from hookbus.errors import Problem
 from hookbus.schemas.compiled import DIALECT, breaches, compile_part, compile_schema, escape
+from hookbus.schemas.effort import MAX_LOOKS, takes_too_long
 from hookbus.schemas.places import every, referred
 from hookbus.schemas.secret_fields import secret_problems
 
 _EXPECTED: Final = "expected a JSON Schema"
+_TOO_LONG: Final = (
+    f"one value may be looked at more than {MAX_LOOKS} times, so that one event could hold the bus:"
+    " references that lead to references twice double it each time; say it without"
+)
 _ONE_OF: Final = "one of object, array, string, number, integer, boolean, null, or a list of them"
 
 
@@ -42,6 +47,9 @@ def _problems(schema: Mapping[str, Any] | bool) -> Iterator[tuple[str, str]]:
             yield "", f"{_EXPECTED}: {pointer}: {said}" if pointer else f"{_EXPECTED}: {said}"
         return
     if isinstance(schema, Mapping):
+        if takes_too_long(schema):
+            yield "", _TOO_LONG
+            return
         yield from secret_problems(schema)
         yield from _wrong_examples(schema)
 
