@@ -31,7 +31,7 @@ from hookbus.message import Message, Requests
 from hookbus.models import Cause, Decision, EventRef, Outcome
 from hookbus.transport import NatsTransport, Transport
 from hookbus.wire.call import whole_milliseconds
-from hookbus.wire.decision import decode_decision, decode_refusal
+from hookbus.wire.decision import decode_decision, decode_refusal, is_stored
 from hookbus.wire.limits import NOT_JSON
 
 OnUnavailable: TypeAlias = Literal["raise", "block", "continue"]
@@ -242,6 +242,8 @@ class Emitter:
         except PayloadTooLarge as e:
             raise InvalidEvent(str(e)) from e
         _raise_refusal(reply)
+        if not is_stored(reply.data):
+            raise _unavailable("no_responders", "the answer does not say that it is stored")
 
     def _event(
         self,

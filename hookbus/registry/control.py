@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, get_args
 
 import msgspec
@@ -147,7 +147,7 @@ class Control:
         tree = request.get("settings")
         if not isinstance(tree, dict):
             raise _invalid("/settings", f"expected an object, got {type(tree).__name__}")
-        is_trial = request.get("dry_run") is True
+        is_trial = _flag(request, "dry_run")
         change = await self._registry.settings.apply(tree, principal, is_trial=is_trial)
         return await self._changed(change)
 
@@ -166,8 +166,8 @@ class Control:
             name,
             schema,
             principal,
-            is_trial=request.get("dry_run") is True,
-            is_forced=request.get("force") is True,
+            is_trial=_flag(request, "dry_run"),
+            is_forced=_flag(request, "force"),
         )
         return {**await self._changed(change), "owner": change.before.owner}
 
@@ -274,6 +274,14 @@ def _generation(answer: dict[str, Any]) -> int | None:
         case [{"data": {"generation": int(generation)}}, *_]:
             return generation
     return None
+
+
+def _flag(request: Mapping[str, Any], name: str) -> bool:
+    """A slip here must not carry out what was only to be tried."""
+    said = request.get(name)
+    if said is not None and not isinstance(said, bool):
+        raise _invalid(f"/{name}", f"expected true or false, got {shown(said)}")
+    return said is True
 
 
 def _integer(

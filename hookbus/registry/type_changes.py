@@ -11,6 +11,7 @@ from hookbus.catalog import BUILT_IN
 from hookbus.config.settings import Settings
 from hookbus.errors import ControlError, SettingsError
 from hookbus.manifest.problems import join
+from hookbus.patches.values import equal
 from hookbus.registry.applied import Applied, digest_of
 from hookbus.schemas.compare import Change, Comparison, Verdict, compare
 
@@ -46,7 +47,7 @@ def type_changes(before: Settings, after: Settings) -> list[TypeChange]:
     for name, schema in old.items():
         if name not in new:
             said = _GONE
-        elif new[name] == schema:
+        elif equal(new[name], schema):
             continue
         else:
             said = compare(schema, new[name])

@@ -9,6 +9,7 @@ import msgspec
 from hookbus.config.flatten import Row, flatten
 from hookbus.config.settings import DEFAULT_ORIGIN, Settings
 from hookbus.errors import Problem
+from hookbus.patches.values import equal
 from hookbus.registry.configuration import Made
 from hookbus.snapshot import Binding
 
@@ -63,7 +64,7 @@ def _value(row: Row | None) -> Any:
 
 def _differ(old: Row | None, new: Row | None) -> bool:
     if old is not None and new is not None:
-        return bool(old.value != new.value)
+        return not equal(plain(old.value), plain(new.value))
     return any(row is not None and row.origin != DEFAULT_ORIGIN for row in (old, new))
 
 

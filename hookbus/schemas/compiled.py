@@ -13,7 +13,13 @@ from hookbus.wire.limits import exceeds_depth
 
 MAX_SCHEMA_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 64
+MAX_PATTERN_BYTES: Final = 4 * 1024 * 1024  # of one pattern, compiled
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+#: Without backtracking, and each of bounded size.
+_PATTERNS: Final = jsonschema_rs.RegexOptions(
+    size_limit=MAX_PATTERN_BYTES, dfa_size_limit=MAX_PATTERN_BYTES
+)
 
 
 def compile_schema(schema: Mapping[str, Any] | bool) -> Any:
@@ -33,7 +39,7 @@ def compile_schema(schema: Mapping[str, Any] | bool) -> Any:
         _plain(schema),
         validate_formats=True,
         retriever=_refuse,
-        pattern_options=jsonschema_rs.RegexOptions(),
+        pattern_options=_PATTERNS,
         mask="the value",  # values may be secret or large, and messages travel
     )
 
@@ -51,7 +57,7 @@ def compile_part(schema: Mapping[str, Any] | bool, pointer: str) -> Any:
         validate_formats=True,
         retriever=_refuse,
         registry=jsonschema_rs.Registry([("hookbus:whole", _plain(schema))], retriever=_refuse),
-        pattern_options=jsonschema_rs.RegexOptions(),
+        pattern_options=_PATTERNS,
         mask="the value",
     )
 
@@ -79,5 +85,5 @@ def _refuse(uri: str) -> Any:
 _METASCHEMA: Final = jsonschema_rs.validator_for(
     {"$ref": DIALECT},
     validate_formats=True,
-    pattern_options=jsonschema_rs.RegexOptions(),
+    pattern_options=_PATTERNS,
 )

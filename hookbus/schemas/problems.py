@@ -16,6 +16,13 @@ _TOO_LONG: Final = (
     f"one value may be looked at more than {MAX_LOOKS} times, so that one event could hold the bus:"
     " references that lead to references twice double it each time; say it without"
 )
+MAX_PATTERNS: Final = 100  # each may take some megabytes when it is compiled
+_OTHER_DIALECTS: Final = {
+    "$schema": "is for the whole schema: leave it out inside",
+    "$recursiveRef": "2020-12 does not know it: use $dynamicRef",
+    "$recursiveAnchor": "2020-12 does not know it: use $dynamicAnchor",
+    "dependencies": "2020-12 does not know it: use dependentRequired or dependentSchemas",
+}
 _ONE_OF: Final = "one of object, array, string, number, integer, boolean, null, or a list of them"
 
 
@@ -47,11 +54,40 @@ def _problems(schema: Mapping[str, Any] | bool) -> Iterator[tuple[str, str]]:
             yield "", f"{_EXPECTED}: {pointer}: {said}" if pointer else f"{_EXPECTED}: {said}"
         return
     if isinstance(schema, Mapping):
+        if foreign := list(_foreign(schema)):
+            yield from foreign
+            return
         if takes_too_long(schema):
             yield "", _TOO_LONG
             return
         yield from secret_problems(schema)
         yield from _wrong_examples(schema)
+
+
+def _foreign(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Find what other dialects know, and what is checked by nobody: all that follows is 2020-12."""
+    places = {place.pointer: place.schema for place in every(schema)}
+    names: set[str] = set()
+    patterns = 0
+    for at, found in places.items():
+        if not isinstance(found, Mapping):
+            continue
+        patterns += ("pattern" in found) + len(found.get("patternProperties", ()))
+        for keyword, why in _OTHER_DIALECTS.items():
+            if keyword in found and (at or keyword != "$schema"):
+                yield f"{at}/{keyword}", why
+        for keyword in ("$anchor", "$dynamicAnchor"):
+            if (name := found.get(keyword)) in names:
+                yield f"{at}/{keyword}", f"{name!r} is the name of another place, too"
+            if name is not None:
+                names.add(name)
+        reference = found.get("$ref")
+        if isinstance(reference, str) and reference.startswith("#"):
+            target = referred(schema, reference)
+            if target is not None and target[0] not in places:
+                yield f"{at}/$ref", f"{reference!r} is no place of a schema; put it under $defs"
+    if patterns > MAX_PATTERNS:
+        yield "", f"{patterns} patterns, at most {MAX_PATTERNS}"
 
 
 def _dangling(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

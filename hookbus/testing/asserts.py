@@ -28,7 +28,7 @@ def assert_blocks(
     by: str | None = None,
     code: str | None = None,
     reason: str | None = None,
-    cause: Cause | None = None,
+    cause: Cause | None = "verdict",
 ) -> Decision | Block:
     """Assert that *answer* is a block, and return it.
 
@@ -39,16 +39,18 @@ def assert_blocks(
         by: the plugin whose Block is the primary one. Of decisions only.
         code: the whole code.
         reason: a text that the reason contains.
-        cause: ``verdict`` (a plugin said so), ``failure`` (one failed), ``deadline``,
-            ``unavailable`` (nobody decided), …; None is any of them. Of decisions only.
+        cause: ``verdict`` (a plugin said so), or what else is meant: ``failure`` (one failed),
+            ``deadline``, ``unavailable`` (nobody decided), …; None is any of them. A guard that
+            raises blocks as well, and that is rarely what a test wants to see. Of decisions only.
 
     Raises:
         AssertionError: It is none, or another one; says what came instead.
         TypeError: *by* or *cause* is given for a verdict, which has neither.
     """
     __tracebackhide__ = True
-    found = _outcome(answer, by=by, cause=cause)
-    wanted = {"by": by, "code": code, "cause": cause}
+    found = _outcome(answer, by=by, cause=None if cause == "verdict" else cause)
+    has_cause = isinstance(answer, Decision)
+    wanted = {"by": by, "code": code, "cause": cause if has_cause else None}
     others = [
         f"{name} {value!r}"
         for name, value in wanted.items()

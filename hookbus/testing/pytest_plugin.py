@@ -54,9 +54,9 @@ def hookbus(
         SyncBus(tmp_path_factory.mktemp("nats") if is_real else None) as bus,
         pytest.MonkeyPatch.context() as environment,
     ):
+        for name in [name for name in os.environ if name.startswith(_CONNECTION)]:
+            environment.delenv(name)
         if is_real:
-            for name in [name for name in os.environ if name.startswith(_CONNECTION)]:
-                environment.delenv(name)
             environment.setenv("HOOKBUS_NATS_URL", bus.url)
         yield bus
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import builtins
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, NoReturn, TypeAlias
 
 from hookbus.manifest.hook import default_name
@@ -13,7 +15,12 @@ from hookbus.subjects import has_wildcard
 
 #: A verdict (None is Continue); what makes one of the event; or an exception that is raised, of
 #: which ``TimeoutError()`` stands for no answer at all.
-Answer: TypeAlias = Verdict | Exception | Callable[[HookEvent[Any]], Verdict | None] | None
+Answer: TypeAlias = (
+    Verdict
+    | Exception
+    | Callable[[HookEvent[Any]], Verdict | Awaitable[Verdict | None] | None]
+    | None
+)
 
 LATE_MS: Final = 50  # timeout of a hook that is there to be late
 
@@ -39,7 +46,8 @@ class Answers:
         if isinstance(said, Exception):
             await _fail(said)
         elif callable(said):
-            return said(event)
+            made = said(event)
+            return await made if inspect.isawaitable(made) else made
         return said
 
 
@@ -54,6 +62,9 @@ class Script:
         self, type: str, answers: Sequence[Answer], phase: Phase | None, options: dict[str, Any]
     ) -> Answers:
         """Answer *type* like this from now on, in place of what was said of it before."""
+        for answer in answers:
+            if isinstance(answer, builtins.type):
+                raise TypeError(f"answers: expected {answer.__name__}(…), got the class itself")
         said = Answers(answers)
         if any(isinstance(answer, TimeoutError) for answer in answers):
             options = {"timeout_ms": LATE_MS, **options}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -62,9 +62,28 @@ def decode_refusal(body: bytes, headers: Mapping[str, str] | None) -> ErrorBody 
     if not headers or ERROR_CODE_HEADER not in headers:
         return None
     try:
-        return _decode_refusal(body).error
+        refusal = _decode_refusal(body).error
     except NOT_JSON:
         return ErrorBody("unavailable", headers.get(ERROR_HEADER, "no description"))
+    if headers[ERROR_CODE_HEADER] == "503":  # whatever its body says, the bus could not decide
+        return msgspec.structs.replace(refusal, code="unavailable")
+    return refusal
+
+
+class _Notified(msgspec.Struct, frozen=True, gc=False):
+    v: Literal[1]
+    stored: bool
+
+
+_decode_notified = msgspec.json.Decoder(_Notified).decode
+
+
+def is_stored(body: bytes) -> bool:
+    """Tell whether the answer to a notified event says that a stream has it."""
+    try:
+        return _decode_notified(body).stored
+    except NOT_JSON:
+        return False
 
 
 def encode_error(error: ErrorBody) -> bytes:

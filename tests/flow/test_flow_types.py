@@ -242,3 +242,28 @@ async def test_who_is_second_is_compared_with_what_the_first_has_made(
     assert slow.result().made is None
     made = await both.other.settings.refresh()
     assert made.state.settings.types["order_placed"].json_schema == ORDER
+
+
+async def test_a_trial_is_asked_for_by_true_alone(bus: Bus) -> None:
+    await bus.start_registry()
+
+    for slip in ("true", 1, [1]):
+        for operation, members in (
+            ("add_type", {"type": "order_placed", "schema": {}}),
+            ("apply", {"settings": {}}),
+        ):
+            with pytest.raises(ControlError) as refused:
+                await bus.control(operation, dry_run=slip, **members)
+            assert (refused.value.code, refused.value.pointer) == ("invalid_request", "/dry_run")
+
+
+async def test_true_and_one_are_two_values(bus: Bus) -> None:
+    await bus.start_registry()
+    await bus.control("add_type", type="order_placed", schema={"enum": [0, 1]})
+
+    answer = await bus.control(
+        "add_type", type="order_placed", schema={"enum": [False, True]}, dry_run=True
+    )
+
+    assert answer["types"][0]["verdict"] == "refuses"
+    assert [change["key"] for change in answer["difference"]] == ["types.order_placed.schema"]

@@ -38,7 +38,7 @@ def test_all_that_is_scripted_holds_on_the_real_broker_too(bus: SyncBus) -> None
     audit = bus.answers("audit", "message_received", phase="observe")
 
     assert_blocks(bus.emit("message_received", HI), by="guard", cause="verdict")
-    assert_blocks(bus.emit("message_received", HI), by="guard", code="timeout")
+    assert_blocks(bus.emit("message_received", HI), code="timeout", cause="failure")
     bus.until(lambda: len(audit.events) == 2)
     assert len(guard.events) == 2
 
@@ -46,7 +46,7 @@ def test_all_that_is_scripted_holds_on_the_real_broker_too(bus: SyncBus) -> None
     assert_continues(bus.emit("message_received", HI))
     bus.settings()
     bus.kill("guard")
-    assert_blocks(bus.emit("message_received", HI), by="guard", code="no_responders")
+    assert_blocks(bus.emit("message_received", HI), code="no_responders", cause="failure")
     bus.answers("guard", "message_received", Block("back"))
     assert_blocks(bus.emit("message_received", HI), reason="back")
     bus.unplug("guard")

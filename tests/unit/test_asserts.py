@@ -88,7 +88,7 @@ def test_another_block_is_told_in_full(wanted: dict[str, Any], said: str) -> Non
 
 def test_no_block_is_told_with_what_came_instead() -> None:
     assert failure_of(assert_blocks, CONTINUED).splitlines() == [
-        "expected block, got:",
+        "expected block, cause 'verdict', got:",
         "continue",
         '  data: {"text":"hi"}',
         "  no plugin was asked",
@@ -156,6 +156,6 @@ def test_what_is_neither_decision_nor_verdict_is_a_wrong_use() -> None:
         assert_blocks(forgotten)  # type: ignore[arg-type]
     forgotten.close()
     with pytest.raises(TypeError, match="by, cause: a verdict has none"):
-        assert_blocks(Block("no"), by="guard", cause="verdict")
+        assert_blocks(Block("no"), by="guard", cause="failure")
     with pytest.raises(TypeError, match="a patch or a merge"):
         assert_intercepts(Intercept(merge={"a": 1}), {"a": 1})

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hookbus import HookEvent, Intercept, Payload, Plugin
-from hookbus.cli.types.python_models import python_models
+from hookbus.cli.types.python_models import alternatives, python_models
 from hookbus.json_values import plain
 from hookbus.schemas.compiled import compile_schema
 from hookbus.testing import call_plugin, run_virtual
@@ -261,3 +261,55 @@ def test_the_text_is_utf8_whatever_the_schema_says() -> None:
     schema = msgspec.json.decode(b'{"type":"object","title":"\\u00e9\\ud83d\\ude00"}')
 
     assert "é😀" in python_models({"x_done": schema}).encode().decode()
+
+
+@pytest.mark.parametrize(
+    ("annotation", "parts"),
+    [
+        ("str", ["str"]),
+        ("str | None", ["str", "None"]),
+        ("list[int | None] | str", ["list[int | None]", "str"]),
+        (
+            "dict[str, list[A | B] | None] | list[C | D]",
+            ["dict[str, list[A | B] | None]", "list[C | D]"],
+        ),
+    ],
+)
+def test_a_union_is_taken_apart_between_its_parts_only(annotation: str, parts: list[str]) -> None:
+    assert alternatives(annotation) == parts
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        (
+            {"type": ["array", "null"], "items": {"type": ["number", "null"]}},
+            [[1, None, 2.5], None],
+        ),
+        (
+            {
+                "anyOf": [
+                    {"type": "array", "items": {"type": ["string", "integer"]}},
+                    {"type": "array", "items": {"type": "boolean"}},
+                ]
+            },
+            [["a", 1], [True]],
+        ),
+        (
+            {
+                "anyOf": [
+                    {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
+                    {"type": "array", "items": {"type": ["string", "null"]}},
+                ]
+            },
+            [{"a": None}, ["b", None]],
+        ),
+    ],
+)
+def test_a_union_of_lists_and_maps_takes_what_the_schema_takes(
+    field: dict[str, Any], values: list[Any]
+) -> None:
+    schema = {"type": "object", "properties": {"f": field}}
+    model = imported(python_models({"thing_done": schema})).ThingDone
+    for value in values:
+        assert plain(model.model_validate({"f": value})) == {"f": value}

@@ -82,7 +82,9 @@ def test_a_plugin_that_is_killed_is_missed(bus: SyncBus) -> None:
 
     bus.kill("calm")
 
-    assert_blocks(bus.emit("message_received", HI), by="calm", code="no_responders")
+    assert_blocks(
+        bus.emit("message_received", HI), by="calm", code="no_responders", cause="failure"
+    )
 
 
 def test_a_killed_plugin_can_come_back(bus: SyncBus) -> None:
@@ -376,6 +378,27 @@ def test_arguments_of_another_kind_are_said_as_what_they_are(bus: SyncBus) -> No
         bus.answers("guard", {})  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"settings: expected a Path, or tables by name"):
         bus.settings({"timeout_ms": 5})  # type: ignore[arg-type]
+
+
+def test_an_async_function_may_answer_and_a_class_is_no_answer(bus: SyncBus) -> None:
+    async def no(event: HookEvent[Any]) -> Block:
+        return Block(f"not {event.type}")
+
+    bus.answers("guard", "message_received", no)
+
+    assert_blocks(bus.emit("message_received", {"text": "hi"}), reason="not message_received")
+    with pytest.raises(TypeError, match=r"expected TimeoutError\(…\), got the class itself"):
+        bus.answers("guard", "message_received", TimeoutError)  # type: ignore[arg-type]
+
+
+def test_a_guard_that_fails_is_no_guard_that_said_no(bus: SyncBus) -> None:
+    bus.answers("guard", "message_received", NameError("slip"))
+    decision = bus.emit("message_received", {"text": "hi"})
+
+    with pytest.raises(AssertionError, match="expected block, cause 'verdict'"):
+        assert_blocks(decision, by="guard")
+    assert_blocks(decision, by="guard", cause="failure")
+    assert_blocks(decision, by="guard", cause=None)
 
 
 def test_many_buses_live_beside_each_other(bus: SyncBus) -> None:

@@ -13,6 +13,7 @@ from hookbus.wire.decision import (
     encode_decision,
     encode_record,
     encode_refusal,
+    is_stored,
 )
 
 DECISION = Decision(
@@ -94,3 +95,29 @@ def test_a_refusal_with_a_broken_body_is_still_one(body: bytes) -> None:
     )
 
     assert refusal == ErrorBody("unavailable", "no good")
+
+
+@pytest.mark.parametrize(
+    ("body", "is_so"),
+    [
+        (b'{"v": 1, "stored": true}', True),
+        (b'{"v": 1, "stored": true, "more": 1}', True),
+        (b'{"v": 1, "stored": false}', False),
+        (b'{"v": 2, "stored": true}', False),
+        (b'{"stored": true}', False),
+        (b'{"v": 1}', False),
+        (b"nonsense", False),
+        (b"", False),
+    ],
+)
+def test_a_notified_event_is_stored_only_if_the_answer_says_so(body: bytes, is_so: bool) -> None:
+    assert is_stored(body) is is_so
+
+
+def test_a_503_is_unavailable_whatever_its_body_says() -> None:
+    body = b'{"v": 1, "error": {"code": "schema", "message": "m"}}'
+
+    refusal = decode_refusal(body, {"Nats-Service-Error-Code": "503"})
+
+    assert refusal is not None
+    assert (refusal.code, refusal.message) == ("unavailable", "m")

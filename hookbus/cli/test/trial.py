@@ -100,7 +100,8 @@ async def try_plugin(wanted: Wanted) -> Outcome:
         emitter = Emitter(bus.transport, source=SOURCE, timeout=None)
         with _not_held(_seconds(wanted.hooks.values())):
             decision = await emitter.emit(wanted.type, wanted.data)
-        observed = await _observe(wanted, decision)
+        with _not_held(_seconds(wanted.hooks.values())):
+            observed = await _observe(wanted, decision)
         return Outcome(decision, observed, notes, server.stuck_threads > 0)
 
 

@@ -181,7 +181,7 @@ class _Type:
                 name, said = self._of_kind(facts, kind, path, level)
                 if name == "Any":
                     return name, said
-                names |= dict.fromkeys(name.split(" | "))
+                names |= dict.fromkeys(alternatives(name))
                 why = why or said
         if "float" in names and "Integer" in names:
             names = {"int" if name == "Integer" else name: None for name in names}
@@ -201,7 +201,7 @@ class _Type:
             name, why = self._annotation(case, path, level + 1)
             if name == "Any":
                 return name, why or "one of its schemas takes anything"
-            names |= dict.fromkeys(name.split(" | "))
+            names |= dict.fromkeys(alternatives(name))
         return (" | ".join(names), "") if names else self._any("nothing fits")
 
     def _of_kind(
@@ -266,9 +266,20 @@ class _Type:
         return "Any", why
 
 
+def alternatives(annotation: str) -> list[str]:
+    """``"list[int | None] | str" → ["list[int | None]", "str"]``"""
+    found, depth = [""], 0
+    for part in annotation.split(" | "):
+        found[-1] += part if not depth or not found[-1] else f" | {part}"
+        depth += part.count("[") - part.count("]")
+        if depth == 0:
+            found.append("")
+    return [one for one in found if one]
+
+
 def _field(name: str, text: str, annotation: str, why: str, *, is_required: bool) -> list[str]:
     about = [f"    {comment(why)}"] if why else []
-    takes_none = annotation in ("Any", "None") or "None" in annotation.split(" | ")
+    takes_none = annotation in ("Any", "None") or "None" in alternatives(annotation)
     if not is_required and not takes_none:
         annotation += " | None"
     if name == text:

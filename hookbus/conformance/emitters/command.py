@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import signal
+from asyncio import StreamReader
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -14,6 +17,7 @@ from hookbus.conformance.emitters.stage import Ended
 from hookbus.wire.limits import NOT_JSON, cut
 
 PATIENCE: Final = 40.0  # seconds; an emitter that names no time may wait for 30
+_MAX_KEPT: Final = 1024 * 1024  # bytes of what it wrote, the last ones
 _MAX_SHOWN: Final = 200  # characters of what it wrote
 
 #: Of our own connection: the bus that emitters are tried on asks nobody who he is.
@@ -35,13 +39,20 @@ class Command:
         """
         words = [*self._words, event_type, msgspec.json.encode(data).decode()]
         process = await asyncio.create_subprocess_exec(
-            *words, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=self._environ
+            # a group of its own: what it starts ends with it
+            *words,
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=PIPE,
+            env=self._environ,
+            start_new_session=True,
         )
         try:
             async with asyncio.timeout(PATIENCE):
-                out, err = await process.communicate()
+                out, err = await asyncio.gather(_tail(process.stdout), _tail(process.stderr))
+                await process.wait()
         except TimeoutError:
-            return Ended(problem=f"the command still ran after {PATIENCE:g} s")
+            return Ended(problem=f"the command, or what it started, still ran after {PATIENCE:g} s")
         finally:
             await _end(process)
         return ended(out, err, process.returncode)
@@ -71,7 +82,16 @@ def _passed_on(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name not in _NOT_PASSED_ON}
 
 
+async def _tail(stream: StreamReader | None) -> bytes:
+    """Read to the end, and keep the end: a command may write for ever."""
+    kept = b""
+    while stream is not None and (chunk := await stream.read(_MAX_KEPT)):
+        kept = (kept + chunk)[-_MAX_KEPT:]
+    return kept
+
+
 async def _end(process: Process) -> None:
-    if process.returncode is None:
-        process.kill()
-        await process.communicate()
+    """End it, and all that it has started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
