@@ -267,3 +267,26 @@ def test_schemas_that_grow_without_end_are_given_up_soon(width: int) -> None:
     assert (
         compare(doubled({"type": "integer"}), doubled({"type": "number"})).verdict == "compatible"
     )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            {"contains": {"const": 1}},
+            {"contains": {"const": 1}, "maxContains": 1},
+        ),
+        (
+            {"patternProperties": {"^a": {}}, "additionalProperties": {"type": "string"}},
+            {"additionalProperties": {"type": "string"}},
+        ),
+        (
+            {"$dynamicRef": "#x", "$defs": {"x": {"$dynamicAnchor": "x", "type": "string"}}},
+            {"$dynamicRef": "#x", "$defs": {"x": {"$dynamicAnchor": "x", "type": "integer"}}},
+        ),
+        ({"enum": [0, 1]}, {"enum": [False, True]}),
+        ({"const": 1}, {"const": True}),
+    ],
+)
+def test_what_refuses_in_a_corner_is_never_compatible(old: Any, new: Any) -> None:
+    assert compare(old, new).verdict != "compatible"
