@@ -31,7 +31,7 @@ from hookbus.message import Message, Requests
 from hookbus.models import Cause, Decision, EventRef, Outcome
 from hookbus.transport import NatsTransport, Transport
 from hookbus.wire.call import whole_milliseconds
-from hookbus.wire.decision import decode_decision, decode_refusal, is_stored
+from hookbus.wire.decision import decode_refusal, decode_reply, is_stored
 from hookbus.wire.limits import NOT_JSON
 
 OnUnavailable: TypeAlias = Literal["raise", "block", "continue"]
@@ -369,7 +369,7 @@ def _decided(reply: Message, event: Mapping[str, Any]) -> Decision:
     """
     _raise_refusal(reply)
     try:
-        decision = decode_decision(reply.data)
+        decision = decode_reply(reply.data)
     except NOT_JSON as e:
         raise _unavailable("no_responders", f"what answered is no dispatcher: {e}") from e
     if decision.v != 1:

@@ -19,6 +19,23 @@ encode_decision = msgspec.json.Encoder().encode
 decode_decision = msgspec.json.Decoder(Decision).decode
 
 
+class _Versioned(msgspec.Struct, frozen=True, gc=False):
+    v: int
+
+
+_decode_version = msgspec.json.Decoder(_Versioned).decode
+
+
+def decode_reply(body: bytes) -> Decision:
+    """Decode what answered an emit: it must say which version it is, whatever that is.
+
+    Raises:
+        msgspec.DecodeError: It is no decision.
+    """
+    _decode_version(body)
+    return decode_decision(body)
+
+
 def encode_record(decision: Decision) -> bytes:
     """Encode what is recorded and observed: the decision without its data."""
     if decision.data is not msgspec.UNSET:

@@ -10,6 +10,7 @@ from hookbus.wire.decision import (
     ErrorBody,
     decode_decision,
     decode_refusal,
+    decode_reply,
     encode_decision,
     encode_record,
     encode_refusal,
@@ -121,3 +122,13 @@ def test_a_503_is_unavailable_whatever_its_body_says() -> None:
 
     assert refusal is not None
     assert (refusal.code, refusal.message) == ("unavailable", "m")
+
+
+def test_a_decision_without_a_version_is_none() -> None:
+    said = msgspec.json.decode(encode_decision(DECISION))
+    assert decode_reply(msgspec.json.encode(said)) == DECISION
+
+    del said["v"]
+
+    with pytest.raises(msgspec.ValidationError, match="`v`"):
+        decode_reply(msgspec.json.encode(said))
