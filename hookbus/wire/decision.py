@@ -95,12 +95,12 @@ class _Notified(msgspec.Struct, frozen=True, gc=False):
 _decode_notified = msgspec.json.Decoder(_Notified).decode
 
 
-def is_stored(body: bytes) -> bool:
-    """Tell whether the answer to a notified event says that a stream has it."""
+def is_stored(body: bytes) -> bool | None:
+    """Tell whether a stream has a notified event; None is no answer that says so, or not."""
     try:
         return _decode_notified(body).stored
     except NOT_JSON:
-        return False
+        return None
 
 
 def encode_error(error: ErrorBody) -> bytes:

@@ -163,7 +163,7 @@ def test_a_plugin_that_is_bound_and_dead_is_exit_code_5(bus: Bus, tmp_path: Path
         done = bus.run("conformance", "plugin", "fleeting")
 
     assert (done.returncode, done.stdout) == (5, "")
-    assert "plugin 'fleeting' is bound, but no replica of it is up" in done.stderr
+    assert "plugin 'fleeting' is bound, and nothing listens on" in done.stderr
 
 
 def test_no_registry_is_exit_code_5(own_broker: EmbeddedBroker) -> None:

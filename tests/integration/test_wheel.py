@@ -128,7 +128,7 @@ def test_in_memory(hookbus: SyncBus) -> None:
     assert assert_continues(plain(hookbus.sync_emitter())) == {"text": "hello"}
     code: UnavailableCode = "timeout"
     with hookbus.unavailable(code):
-        assert_blocks(plain(hookbus.sync_emitter(on_unavailable="block")), code=code)
+        assert_blocks(plain(hookbus.sync_emitter(on_unavailable="block")), cause="unavailable")
     hookbus.answers("edit", "message_received", lambda event: Block(event.id))
     assert assert_blocks(hookbus.emit("message_received", {"text": "hi"}), by="edit")
 """

@@ -104,14 +104,16 @@ def test_a_refusal_with_a_broken_body_is_still_one(body: bytes) -> None:
         (b'{"v": 1, "stored": true}', True),
         (b'{"v": 1, "stored": true, "more": 1}', True),
         (b'{"v": 1, "stored": false}', False),
-        (b'{"v": 2, "stored": true}', False),
-        (b'{"stored": true}', False),
-        (b'{"v": 1}', False),
-        (b"nonsense", False),
-        (b"", False),
+        (b'{"v": 2, "stored": true}', None),
+        (b'{"stored": true}', None),
+        (b'{"v": 1}', None),
+        (b"nonsense", None),
+        (b"", None),
     ],
 )
-def test_a_notified_event_is_stored_only_if_the_answer_says_so(body: bytes, is_so: bool) -> None:
+def test_a_notified_event_is_stored_only_if_the_answer_says_so(
+    body: bytes, is_so: bool | None
+) -> None:
     assert is_stored(body) is is_so
 
 
