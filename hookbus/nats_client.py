@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Callable
@@ -58,6 +59,11 @@ class NatsClient(Client):
 
     async def _connect_to_server(self, server: Srv) -> None:
         self.abort()  # of an attempt that was refused: nats-py forgets the socket
+        task = self._reconnection_task
+        if task is not None and task.cancelling() and task is asyncio.current_task():
+            # Python 3.11's wait_for loses a cancellation that comes just as an attempt fails, and
+            # a client that is closed meanwhile would go on trying for ever
+            raise asyncio.CancelledError
         await super()._connect_to_server(server)
 
     def _connect_command(self) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import os
@@ -10,6 +11,7 @@ import signal
 import time
 
 import pytest
+from nats.aio.client import Client
 
 from hookbus.broker import EmbeddedBroker
 from hookbus.errors import Disconnected
@@ -165,3 +167,32 @@ def test_one_loss_is_a_line_in_the_log_and_not_a_traceback(
         f"connection to {shown} is back",
     ]
     assert all(record.exc_info is None for record in caplog.records)
+
+
+def test_a_connection_closed_as_an_attempt_to_come_back_fails_tries_no_more(
+    run: Runner, own_broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python 3.11's wait_for tells of the failed attempt instead of the cancellation, then."""
+
+    async def scenario() -> None:
+        before = asyncio.all_tasks()
+        transport = await NatsTransport.connect(own_broker.url)
+        trying = asyncio.Event()
+
+        async def refuse(client: Client, server: object) -> None:
+            trying.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(SOON)
+            raise ConnectionRefusedError
+
+        monkeypatch.setattr(Client, "_connect_to_server", refuse)
+        own_broker.stop()
+        async with asyncio.timeout(SOON):
+            await trying.wait()
+            await transport.close()
+            left = await tasks_since(before)
+        for task in left:
+            task.cancel()
+        assert not left
+
+    run(scenario())
