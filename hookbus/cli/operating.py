@@ -73,8 +73,12 @@ def warn_of_absent(plugins: Iterable[dict[str, Any]]) -> None:
     """Say on stderr which of the listed plugins are bound, and nobody answers for them."""
     for plugin in plugins:
         if plugin["state"] == "bound" and not plugin["replicas"]:
-            name = clean(plugin["plugin"])
-            say_error(
-                f"hookbus: plugin {name!r} is bound, but no replica answers: what it is asked"
-                f" fails; start it, or run 'hookbus plugins remove {name}'"
-            )
+            say_error(f"hookbus: {absent(clean(plugin['plugin']))}")
+
+
+def absent(name: str) -> str:
+    """Say what it means that nobody answers for a bound plugin, and what to do."""
+    return (
+        f"plugin {name!r} is bound, but no replica answers: what it is asked fails;"
+        f" start it, or run 'hookbus plugins remove {name}'"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -14,8 +14,6 @@ from hookbus.keyvalue import KeyValue
 from hookbus.operations import request
 from hookbus.snapshot import ConfigDocument, decode_document
 from hookbus.transport import Transport
-
-_TYPES: Final = "types."
 
 
 class PluginAbsent(HookbusError):
@@ -90,7 +88,8 @@ async def look_up(transport: Transport, principal: str, plugin: str) -> Target:
     if found is None:
         known = ", ".join(p["plugin"] for p in listed["plugins"]) or "none"
         raise PluginAbsent(f"plugin {plugin!r} is not known to the registry; known are: {known}")
-    schemas = _schemas((await request(transport, principal, "settings"))["settings"])
+    types = (await request(transport, principal, "types"))["types"]
+    schemas: dict[str, Schema] = {each["name"]: each["schema"] for each in types}
     is_bound = found["state"] == "bound"
     return Target(
         plugin=plugin,
@@ -127,17 +126,6 @@ async def read_target(config: KeyValue, plugin: str) -> Target:
         ),
         is_dispatchers_view=True,
     )
-
-
-def _schemas(rows: list[dict[str, Any]]) -> dict[str, Schema]:
-    """Read the known types out of settings; ``types."chat.sent".conflict`` names one."""
-    schemas: dict[str, Schema] = {}
-    for row in rows:
-        section, _, option = row["key"].rpartition(".")
-        if section.startswith(_TYPES):
-            name = section.removeprefix(_TYPES).strip('"')
-            schemas[name] = row["value"] if option == "schema" else schemas.get(name)
-    return schemas
 
 
 def _hook(plugin: str, bound: dict[str, Any], schemas: dict[str, Schema]) -> Hook:

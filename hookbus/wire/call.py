@@ -22,7 +22,7 @@ class Call(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         timeout_ms: how long the dispatcher waits, from when it sent the call.
     """
 
-    v: int
+    v: Literal[1]
     call: str
     plugin: str
     hook: str

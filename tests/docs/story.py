@@ -57,9 +57,9 @@ def blocks_of(page: Path) -> list[Block]:
     ]
 
 
-def demand_node() -> None:
-    """Skip what needs Node and npm where they are not; in CI that is an error."""
-    missing = [program for program in ("node", "npm") if shutil.which(program) is None]
+def demand_node(*programs: str) -> None:
+    """Skip what needs *programs* (Node and npm) where they are not; in CI that is an error."""
+    missing = [program for program in programs or ("node", "npm") if shutil.which(program) is None]
     if missing and os.environ.get("CI") == "true":
         raise LookupError(f"expected on PATH: {', '.join(missing)}")
     if missing:

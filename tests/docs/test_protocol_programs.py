@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -19,25 +18,19 @@ import pytest
 from hookbus.broker import EmbeddedBroker
 from tests.docs.bus import SOON, Bus, OnBus
 from tests.docs.page import NODE, Page, settled
+from tests.docs.story import demand_node
 
 HARMLESS = {"text": "hi"}
 LEAK = {"text": "my key is sk-abc123", "user": "u1"}
 PRIVATE = {"text": "-----BEGIN PRIVATE KEY-----"}
 
 
-def node() -> str:
-    """Find Node; without it the test is skipped, but not in CI."""
-    found = shutil.which("node")
-    if found is None and os.environ.get("CI") == "true":
-        raise LookupError("expected the program 'node' on PATH; install Node 18 or later")
-    return found or pytest.skip("the program 'node' is not on PATH")
-
-
 @pytest.fixture(params=["plugin.py", "bare.cjs"])
 def plugin(request: pytest.FixtureRequest, page: Page, tmp_path: Path) -> list[str]:
     """The command that runs the page's plugin, or the same one without any library."""
     if request.param == "bare.cjs":
-        return [node(), str(NODE / "bare.cjs")]
+        demand_node("node")
+        return ["node", str(NODE / "bare.cjs")]
     file = tmp_path / "plugin.py"
     file.write_text(page.blocks["plugin"])
     return [sys.executable, str(file)]

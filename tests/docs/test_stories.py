@@ -9,6 +9,8 @@ from typing import Final
 
 import pytest
 
+from hookbus import __version__
+from tests.docs.page import PAGES
 from tests.docs.story import Reader, blocks_of, demand_node, reader, shape
 
 ROOT: Final = Path(__file__).parents[2]
@@ -89,21 +91,36 @@ def test_the_plugin_that_a_page_shows_is_the_example(page: str) -> None:
 
 
 def test_no_page_has_a_code_block_that_nobody_runs() -> None:
-    """A labelled block of another page is run by the test that names its label."""
-    tests = "".join(file.read_text() for file in (ROOT / "tests").glob("**/*.py"))
+    """A labelled block of another page is run by a test of that page that names its label."""
     unclaimed = [
         f"{page.relative_to(ROOT)}:{block.line}"
         for page in pages()
         if str(page.relative_to(ROOT)) not in (*STORIES, *ON_A_BUS)
         for block in blocks_of(page)
-        if not block.label or f'"{block.label}"' not in tests
+        if not block.label or f'"{block.label}"' not in texts_about(page)
     ]
 
     assert unclaimed == []
 
 
-def test_what_a_story_leaves_out_is_run_by_a_file_that_exists() -> None:
+def texts_about(page: Path) -> str:
+    """The text of all tests that speak of *page*."""
+    name = page.name if page.parent.name == "docs" else f"{page.parent.name}/{page.name}"
+    texts = [file.read_text() for file in (ROOT / "tests").glob("**/test_*.py")]
+    reader_of_it = "tests.docs.page " if page in PAGES else name
+    return "".join(text for text in texts if name in text or reader_of_it in text)
+
+
+def test_what_a_story_leaves_out_is_run_elsewhere_word_for_word() -> None:
+    blocks = {block.label: block.body for block in blocks_of(ROOT / "README.md")}
+    ci = (ROOT / ".ci/run").read_text()
+
     assert [file for file in ELSEWHERE.values() if not (ROOT / file).exists()] == []
+    assert blocks["tests"].strip() == ci.splitlines()[-1] == ".venv/bin/pytest"
+    for command in ("python3 -m venv .venv", "-e '.[dev]'"):
+        assert command in blocks["install"]
+        assert command in ci
+    assert f"hookbus-{__version__}-py3-none-any.whl[cli]" in blocks["wheel"]
 
 
 def test_a_page_that_shows_something_else_than_is_printed_is_found_out() -> None:

@@ -11,9 +11,9 @@ from hookbus.conformance.check import run_checks
 from hookbus.conformance.emitters.command import ended
 from hookbus.conformance.emitters.decisions import changed
 from hookbus.conformance.emitters.run import DEFAULT_DATA, DEFAULT_TYPE, EMITTER_CHECKS
-from hookbus.conformance.emitters.stage import Emitter, Ended, Stage
+from hookbus.conformance.emitters.stage import Emitter, Ended, Request, Stage
 from hookbus.conformance.report import Finding, Report
-from hookbus.testing import MemoryBroker, MemoryTransport, run_virtual
+from hookbus.testing import MemoryBroker, MemoryMessage, MemoryTransport, run_virtual
 from tests.unit.conformance_emitters import RawEmitter, SdkEmitter
 
 #: mistake → the one point that it fails.
@@ -31,6 +31,10 @@ MISTAKES = {
     "merges": "intercept",
     "empty is none": "intercept-empty",
     "ignores blocks": "block",
+    "only verdicts block": "block-causes",
+    "asks twice": "emits",
+    "knows one refusal": "refused",
+    "no version is a yes": "no-version",
     "strict keys": "unknown-keys",
     "impatient": "waits",
     "refused is blocked": "refused",
@@ -151,3 +155,16 @@ def test_the_report_of_an_emitter_says_so_in_json() -> None:
         "counts": {"pass": 0, "fail": 0, "warn": 0, "skipped": 0},
         "findings": (),
     }
+
+
+def test_the_id_of_an_event_in_binary_mode_is_not_that_of_its_data() -> None:
+    headers = {
+        "ce-specversion": "1.0",
+        "ce-id": "e-1",
+        "ce-source": "/x",
+        "ce-type": "order_placed",
+        "content-type": "application/json",
+    }
+    message = MemoryMessage("hookbus.emit.x.order_placed", b'{"id": "o-17"}', "_INBOX.x", headers)
+
+    assert Request(message, MemoryTransport(MemoryBroker())).event_id == "e-1"

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from hookbus.cli.operating import absent
 from hookbus.cli.streams import say_error
 from hookbus.cli.up.localbus import BusPlan, LocalBus
 from hookbus.cli.up.plugin_files import bundled_plugins, find_plugins
@@ -121,10 +122,7 @@ def _say_ready(bus: LocalBus, *, as_json: bool) -> None:
     for name, why in bus.unbound.items():
         say_error(f"hookbus: plugin {name!r} is not asked: {why}")
     for name in bus.absent:
-        say_error(
-            f"hookbus: plugin {name!r} is bound, but no replica answers: its events are blocked;"
-            f" start it, or run 'hookbus plugins remove {name}'"
-        )
+        say_error(f"hookbus: {absent(name)}")
     if as_json:
         ready = {
             "nats_url": bus.nats_url,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
+from msgspec import UNSET
+
 from hookbus.conformance.check import Check
 from hookbus.conformance.emitters.replies import (
     decide,
@@ -58,6 +60,14 @@ async def _blocks(stage: Stage) -> Seen:
     return _expected(await stage.play(decide("block", **reason)), "block")
 
 
+async def _blocks_for_any_cause(stage: Stage) -> Seen:
+    for cause in ("failure", "limit", "a_later_word"):
+        seen = _expected(await stage.play(decide("block", cause=cause, reason="no")), "block")
+        if seen.status != "pass":
+            return failed(f"with the cause {cause!r}: {seen.text}")
+    return seen
+
+
 async def _ignores_unknown(stage: Stage) -> Seen:
     later: dict[str, Any] = {"x_unknown": {"of": ["a", "later", "version"]}, "data_hint": [1]}
     return _expected(await stage.play(decide("continue", **later)), "continue", stage.data)
@@ -73,8 +83,11 @@ async def _waits(stage: Stage) -> Seen:
 
 
 async def _is_refused(stage: Stage) -> Seen:
-    refusal = refuse("schema", 'the value is not of type "string"', "/data/text")
-    return _expected(await stage.play(refusal), "refused")
+    for code in ("schema", "unknown_type", "a_later_word"):
+        seen = _expected(await stage.play(refuse(code, "no", "/data/text")), "refused")
+        if seen.status != "pass":
+            return failed(f"with the code {code!r}: {seen.text}")
+    return seen
 
 
 async def _is_unavailable(stage: Stage) -> Seen:
@@ -155,6 +168,12 @@ DECISIONS: Final = (
     ),
     Check("block", "block: stop.", _blocks, needs=("outcome",)),
     Check(
+        "block-causes",
+        "Whatever its cause, also one that you do not know, a block is a block.",
+        _blocks_for_any_cause,
+        needs=("block",),
+    ),
+    Check(
         "unknown-keys",
         "Unknown keys are ignored, so that version 1 can grow.",
         _ignores_unknown,
@@ -197,6 +216,12 @@ DECISIONS: Final = (
         "other-event",
         "A decision names its event; one of another event is none of this one.",
         _gets(decide("continue", event={"id": "another", "source": "/other", "type": "other"})),
+        needs=("continue",),
+    ),
+    Check(
+        "no-version",
+        "A message without 'v' is none of version 1.",
+        _gets(decide("continue", v=UNSET)),
         needs=("continue",),
     ),
     Check(

@@ -20,6 +20,8 @@ async def _emits(stage: Stage) -> Seen:
     run = await stage.play(decide("continue"))
     if not run.requests:
         return failed(f"nothing came on {subjects.EMIT_ALL}; the command's end: {run.ended}")
+    if len(run.requests) > 1:
+        return failed(f"it was answered, and emitted {len(run.requests)} times")
     subject = run.requests[0].message.subject
     if run.requests[0].event_type != stage.event_type:
         return failed(f"asked for {stage.event_type!r}, it emitted on {cut(subject, 80)}")

@@ -31,7 +31,7 @@ def decide(outcome: str, **members: Any) -> Answer:
 
 
 def decision(request: Request, outcome: str, **members: Any) -> bytes:
-    """A decision about the event as a dispatcher encodes it."""
+    """A decision about the event as a dispatcher encodes it; UNSET takes a member away."""
     principal, event_type = subjects.principal_and_type(request.message.subject)
     usual = Decision(
         id="01a1fd71-7b33-7396-93f9-d23d9cb24b25",
@@ -39,7 +39,8 @@ def decision(request: Request, outcome: str, **members: Any) -> bytes:
         outcome="continue",
         principal=principal,
     )
-    return _encode({**msgspec.to_builtins(usual), "outcome": outcome, **members})
+    said = {**msgspec.to_builtins(usual), "outcome": outcome, **members}
+    return _encode({name: value for name, value in said.items() if value is not msgspec.UNSET})
 
 
 def refuse(code: str, message: str, pointer: str = "") -> Answer:

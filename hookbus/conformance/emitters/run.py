@@ -30,7 +30,7 @@ async def examine_emitter(
 ) -> Report:
     """Check the emitter that the command *words* runs, on a broker that is started for it.
 
-    The command is run some 25 times, each time with the event's type and its data (JSON) as its
+    The command is run some 27 times, each time with the event's type and its data (JSON) as its
     last two arguments, and ``HOOKBUS_NATS_URL``.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeAlias
@@ -57,14 +58,14 @@ class Request:
 
     @property
     def event_id(self) -> str:
-        """The event's id, or nothing if there is none to be read."""
+        """The event's id, in whichever mode it came; or nothing if there is none to be read."""
+        with contextlib.suppress(InvalidEvent):
+            return self.read().event.id
         try:
             event = msgspec.json.decode(self.message.data)
         except NOT_JSON:
             event = None
-        found = event.get("id") if isinstance(event, dict) else None
-        headers = self.message.headers or {}
-        return str(found or headers.get("ce-id", ""))
+        return str(event.get("id", "")) if isinstance(event, dict) else ""
 
     def read(self) -> Inbound:
         """Check the event as a dispatcher does.
