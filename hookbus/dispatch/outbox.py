@@ -136,10 +136,19 @@ class Outbox:
             "error": self._problem,
         }
 
-    async def send(self, subject: str, id: str, body: bytes) -> None:
+    async def send(
+        self, subject: str, id: str, body: bytes, stored: asyncio.Future[str] | None = None
+    ) -> str:
         """Hand a message to the connection; it is sent again until it is stored or given up."""
-        now = self._clock()
-        await self._send(_Outgoing(subject, id, body, now, now))
+        token, now = next(self._tokens), self._clock()
+        self._sent[token] = message = _Outgoing(subject, id, body, now, now, stored)
+        self._bytes += len(body)
+        while self._bytes > MAX_BYTES or len(self._sent) + len(self._waiting) > MAX_MESSAGES:
+            self._give_up_oldest()
+        if self._timer is None:
+            self._arm(now + ACK_WAIT)
+        await self._publish(token, message)
+        return token
 
     async def store(self, subject: str, id: str, body: bytes, until: float) -> str | None:
         """Do so and wait for the acknowledgement until a time of the clock; return why not.
@@ -150,7 +159,7 @@ class Outbox:
         stored: asyncio.Future[str] = self._loop.create_future()
         self._awaited += 1
         try:
-            token = await self._send(_Outgoing(subject, id, body, now, now, stored))
+            token = await self.send(subject, id, body, stored)
             async with asyncio.timeout(until - self._clock()):
                 return await stored or None
         except TimeoutError:
@@ -160,17 +169,6 @@ class Outbox:
         finally:
             self._awaited -= 1
             self._take(token)
-
-    async def _send(self, message: _Outgoing) -> str:
-        token = next(self._tokens)
-        self._sent[token] = message
-        self._bytes += len(message.body)
-        while self._bytes > MAX_BYTES or len(self) > MAX_MESSAGES:
-            self._give_up_oldest()
-        if self._timer is None:
-            self._arm(message.sent + ACK_WAIT)
-        await self._publish(token, message)
-        return token
 
     async def _publish(self, token: str, message: _Outgoing) -> None:
         try:
