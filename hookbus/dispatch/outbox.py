@@ -88,7 +88,8 @@ class Outbox:
         self._bytes = 0
         self._awaited = 0
         self._acknowledged = 0
-        self._seen = 0  # of these, when the timer came last
+        self._seen = 0  # of these, when the timer came last, …
+        self._heard_at = -ACK_WAIT  # … and when it had seen a new one
         self._given_up = 0
         self._problem: str | None = None
         self._pause = FIRST_PAUSE
@@ -283,8 +284,9 @@ class Outbox:
 
     def _put_back_silent(self, now: float) -> None:
         """What nobody answered is lost, unless the stream is only slow."""
-        is_slow = self._acknowledged > self._seen
-        self._seen = self._acknowledged
+        if self._acknowledged > self._seen:
+            self._seen, self._heard_at = self._acknowledged, now
+        is_slow = now - self._heard_at < ACK_WAIT
         lost = now - (SLOW_WAIT if is_slow else ACK_WAIT)
         for token, message in list(self._sent.items()):
             if message.sent > lost:
