@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -20,11 +19,11 @@ from nats.protocol.parser import PERMISSIONS_ERR, STALE_CONNECTION
 from hookbus.broker_needs import MAKE_ROOM, jetstream_problem
 from hookbus.connect_errors import NO_TLS
 from hookbus.errors import Disconnected, NoResponders, RequestTimeout, TransportError
-from hookbus.message import MessageCallback
+from hookbus.message import MessageCallback, is_one_word
+from hookbus.nats_parser import ShortParser
 
 #: JetStream's error codes for memory, storage and the account's limits that do not suffice.
 _NO_ROOM: Final = (10002, 10023, 10028, 10047)
-_NOT_IN_A_SUBJECT: Final = re.compile(r"[ \t\r\n\0]")
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +43,7 @@ class NatsClient(Client):
     def __init__(self) -> None:
         super().__init__()
         self._receivers: dict[int, MessageCallback] = {}
+        self._ps = ShortParser(self, self._take)
         self._seed_of: Callable[[], str] | None = None
 
     async def open(self, *, seed_of: Callable[[], str] | None = None, **options: Any) -> None:
@@ -93,6 +93,14 @@ class NatsClient(Client):
         self._receivers.pop(subscription._id, None)
         await subscription.unsubscribe()
 
+    def _take(self, sid: int, subject: bytes, reply: bytes, data: bytes) -> bool:
+        """Hand a message without headers to its receiver; False where nats-py has to do it."""
+        callback = self._receivers.get(sid)
+        if callback is None:  # JetStream's, and what is not subscribed any more
+            return False
+        self._deliver(callback, subject, reply, data, None)
+        return True
+
     async def _process_msg(
         self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes
     ) -> None:
@@ -100,11 +108,20 @@ class NatsClient(Client):
         if callback is None:  # JetStream's, and what is not subscribed any more
             await super()._process_msg(sid, subject, reply, data, headers)
             return
+        self._deliver(callback, subject, reply, data, await self._process_headers(headers))
+
+    def _deliver(
+        self,
+        callback: MessageCallback,
+        subject: bytes,
+        reply: bytes,
+        data: bytes,
+        headers: dict[str, str] | None,
+    ) -> None:
         self.stats["in_msgs"] += 1
         self.stats["in_bytes"] += len(data)
-        parsed = await self._process_headers(headers) if headers else None
         try:
-            message = Received(subject.decode(), reply.decode(), data, parsed)
+            message = Received(subject.decode(), reply.decode(), data, headers)
         except UnicodeDecodeError:  # the broker routes any bytes
             return
         self._call(callback, message)
@@ -115,15 +132,24 @@ class NatsClient(Client):
         except Exception:
             log.exception("the callback for %r failed", message.subject)
 
-    async def send(self, subject: str, data: bytes, reply: str) -> None:
-        """Publish without headers: what nats-py's `publish` does, in a third of its time."""
-        if not subject or _NOT_IN_A_SUBJECT.search(subject) or _NOT_IN_A_SUBJECT.search(reply):
+    async def send(self, subject: str, data: bytes, reply: str, headers: bytes = b"") -> None:
+        """Publish: what nats-py's `publish` does, in a third of its time.
+
+        *headers* as `hookbus.message.encode_headers` writes them.
+        """
+        if not subject or not is_one_word(subject) or not is_one_word(reply):
             raise nats.errors.BadSubjectError
-        if len(data) > self._max_payload:
+        size = len(headers) + len(data)
+        if size > self._max_payload:
             raise nats.errors.MaxPayloadError
-        command = b"PUB %b %b %d\r\n%b\r\n" % (subject.encode(), reply.encode(), len(data), data)
+        route = (subject.encode(), reply.encode())
+        if headers:
+            sizes = (len(headers), size)
+            command = b"HPUB %b %b %d %d\r\n%b%b\r\n" % (*route, *sizes, headers, data)
+        else:
+            command = b"PUB %b %b %d\r\n%b\r\n" % (*route, size, data)
         self.stats["out_msgs"] += 1
-        self.stats["out_bytes"] += len(data)
+        self.stats["out_bytes"] += size
         self._pending.append(command)
         self._pending_data_size += len(command)
         if self._pending_data_size > self._max_pending_size > 0:
