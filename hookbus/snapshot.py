@@ -105,6 +105,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         observe: events are published for observers also where there is none.
         audit: a decision is answered only after its record is stored.
+        record_payload: what is kept of the events of types that say nothing themselves.
     """
 
     timeout_ms: int = 1_000
@@ -119,6 +120,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     observe: bool = False
     audit: bool = False
     idempotency: bool = True
+    record_payload: str = "none"
     breaker: BreakerLimits = BreakerLimits()
 
 

@@ -356,6 +356,7 @@ def _limits(settings: Settings) -> Limits:
         observe=settings.observe == "always",
         audit=settings.audit == "required",
         idempotency=settings.idempotency == "on",
+        record_payload=settings.default_record_payload,
         breaker=BreakerLimits(
             failures=settings.breaker.failures,
             open_ms=settings.breaker.open_ms,
