@@ -31,6 +31,7 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             ``mode_then``; None has no end.
         origin: who binds it: ``settings``, an operator's ``approval``, or nothing but the
             plugin's own ``announcement``.
+        candidate_of: the plugin beside which this one is tried out.
     """
 
     plugin: str
@@ -57,6 +58,7 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     max_reply_bytes: int = 262_144
     max_extension_ms: int = 0
     origin: str = "announcement"
+    candidate_of: str | None = None
 
     @cached_property
     def timeout(self) -> float:
