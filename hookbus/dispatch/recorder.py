@@ -10,8 +10,8 @@ import msgspec
 
 from hookbus import subjects
 from hookbus.dispatch.decided import Decided, not_recorded
-from hookbus.dispatch.outbox import Outbox
 from hookbus.dispatch.inputs import input_of
+from hookbus.dispatch.outbox import Outbox
 from hookbus.dispatch.task import Task
 from hookbus.models import PluginRecord
 from hookbus.telemetry import Counters
