@@ -250,13 +250,13 @@ def _hooks(
             continue
         said = {**_asked(offer, incumbent, settings), "name": name}
         origin = "approval" if is_production else "announcement"
-        origins = _origins(said, "announcement")
+        origins = _asked_origins(said, incumbent)
         yield _Hook(f"hooks[{index}]", name, said, origins, origin, incumbent)
     for name, overlay in named.items():
         asked = _asked(offered[name], incumbent, settings) if name in offered else {}
         written = overlay.explicit()
         said = asked | written | {"name": name}
-        origins = _origins(asked, "announcement") | _origins(written, "settings")
+        origins = _asked_origins(asked, incumbent) | _origins(written, "settings")
         yield _Hook(f"plugins.{plugin}.hooks.{name}", name, said, origins, "settings", incumbent)
 
 
@@ -268,6 +268,13 @@ def _asked(offer: HookOptions, incumbent: str | None, settings: Settings) -> dic
     if incumbent is not None and offer.phase != "observe":
         asked["mode"] = "shadow"
     return asked
+
+
+def _asked_origins(asked: Mapping[str, Any], incumbent: str | None) -> dict[str, str]:
+    origins = _origins(asked, "announcement")
+    if incumbent is not None and "mode" in asked:
+        origins["mode"] = f"candidate of {incumbent}"
+    return origins
 
 
 def _origins(said: Mapping[str, Any], origin: str) -> dict[str, str]:
