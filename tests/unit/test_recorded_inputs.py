@@ -9,15 +9,20 @@ import msgspec
 import pytest
 
 from hookbus.catalog import TypeSettings
+from hookbus.decision_log.records import decision_of, shadow_of
 from hookbus.dispatch.inputs import input_of
 from hookbus.dispatch.masking import MASK, without_secrets
 from hookbus.dispatch.task import Task, task_of
+from hookbus.errors import InvalidEvent
 from hookbus.schemas.secret_fields import secret_paths
 from hookbus.snapshot import ConfigDocument, Limits, Snapshot
+from hookbus.wire.call import decode_call, decode_observed
 from hookbus.wire.event import decode_event
-from hookbus.wire.input import decode_input
+from hookbus.wire.input import decode_input, encode_input
 
 DATA = {"text": "hi", "user": {"email": "bob@example.com", "tags": ["a", "b"]}}
+
+EVENT = {"specversion": "1.0", "id": "1", "source": "/chat", "type": "chat.sent", "data": DATA}
 
 
 def task(
@@ -25,8 +30,7 @@ def task(
 ) -> Task:
     types = {"chat.sent": TypeSettings(record_payload=said, secret=secret)}
     document = ConfigDocument(types=types, limits=Limits(record_payload=default))
-    event = {"specversion": "1.0", "id": "1", "source": "/chat", "type": "chat.sent", "data": DATA}
-    body = msgspec.json.encode({**event, **members})
+    body = msgspec.json.encode({**EVENT, **members})
     inbound = decode_event(body, None, "chat", "chat.sent")
     return task_of(inbound, Snapshot.of(1, document), "d1", 0.0, 1.0)
 
@@ -113,3 +117,17 @@ def test_fifty_thousand_secret_items_are_masked_within_a_second() -> None:
     assert time.process_time() - started < 2.0
     assert masked["all"] == [MASK] * 50_000
     assert len(pointers) == 50_000
+
+
+def test_an_input_is_taken_for_no_other_message() -> None:
+    """Whoever may read the stream can have it delivered to any subject."""
+    data = msgspec.json.encode({**EVENT, "id": "d", "outcome": "block", "phase": "observe"})
+    kept = encode_input("chat", "d1", (), data)
+
+    assert decision_of("hookbus.decision.block.x", kept) is None
+    assert shadow_of(kept) is None
+    for decode in (decode_call, decode_observed):
+        with pytest.raises(msgspec.ValidationError):
+            decode(kept)
+    with pytest.raises(InvalidEvent):
+        decode_event(kept, None, "chat", "chat.sent")
