@@ -19,7 +19,7 @@ from hookbus.cli.backtest.trial import Trial, trial_of
 from hookbus.cli.backtest.view import show
 from hookbus.cli.errors import UNDECIDED, UsageError, fail
 from hookbus.cli.moments import parse_since
-from hookbus.cli.operating import Json, Url, ask, print_json
+from hookbus.cli.operating import Json, Url, ask, print_json, wait_served
 from hookbus.decision_log.reader import NatsStreamReader
 from hookbus.errors import PublishDenied
 from hookbus.operations import request
@@ -62,7 +62,9 @@ def backtest(
     tally, trials = Tally(), list[Trial]()
 
     async def run(transport: NatsTransport, who: str) -> None:
-        trial = trial_of(await request(transport, who, "list"), candidate)
+        listed = await request(transport, who, "list")
+        trial = trial_of(listed, candidate)
+        await wait_served(transport, who, listed["generation"])
         trials.append(trial)
         reader = NatsStreamReader(transport, subjects.INPUTS_STREAM)
         started = time.monotonic()
