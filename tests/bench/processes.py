@@ -10,12 +10,20 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hookbus.broker import EmbeddedBroker
 from hookbus.errors import HookbusError
 from hookbus.operations import request
 from hookbus.transport import NatsTransport
+
+#: As in production, payloads are not kept: a development bus would store each event twice.
+SETTINGS: Final = """\
+mode = "development"
+
+[types.message_received]
+record_payload = "none"
+"""
 
 
 class Process:
@@ -82,7 +90,7 @@ class Started:
         """Start registry and dispatcher; *program* is the module that is `hookbus`."""
         environ = {"HOOKBUS_NATS_URL": self.url}
         settings = folder / "hookbus.toml"
-        settings.write_text('mode = "development"\n')
+        settings.write_text(SETTINGS)
         serve = ["-m", program, "serve"]
         address = ["--http", "127.0.0.1:0"]
         self.start("registry", [*serve, "registry", *address, "--settings", str(settings)], environ)
