@@ -261,7 +261,7 @@ def test_ctrl_c_ends_it_with_what_was_found_so_far(bus: Bus, tmp_path: Path) -> 
     before = len(asked.read_text().split())
     command = [*HOOKBUS, "plugins", "backtest", "judge--next", "--since", "1h", "--json"]
 
-    with running([*command, "--rate", "1"], tmp_path, HOOKBUS_NATS_URL=bus.url) as process:
+    with running([*command, "--rate", "0.1"], tmp_path, HOOKBUS_NATS_URL=bus.url) as process:
         eventually(lambda: len(asked.read_text().split()) > before)
         code = process.stop(signal.SIGINT)
         found = json.loads(process.rest())
