@@ -31,6 +31,7 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             ``mode_then``; None has no end.
         origin: who binds it: ``settings``, an operator's ``approval``, or nothing but the
             plugin's own ``announcement``.
+        candidate_of: the plugin beside which this one is tried out.
     """
 
     plugin: str
@@ -57,6 +58,7 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     max_reply_bytes: int = 262_144
     max_extension_ms: int = 0
     origin: str = "announcement"
+    candidate_of: str | None = None
 
     @cached_property
     def timeout(self) -> float:
@@ -105,6 +107,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         observe: events are published for observers also where there is none.
         audit: a decision is answered only after its record is stored.
+        record_payload: what is kept of the events of types that say nothing themselves.
     """
 
     timeout_ms: int = 1_000
@@ -119,6 +122,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     observe: bool = False
     audit: bool = False
     idempotency: bool = True
+    record_payload: str = "none"
     breaker: BreakerLimits = BreakerLimits()
 
 

@@ -148,6 +148,11 @@ def observe(event_type: str) -> str:
     return f"hookbus.observe.{event_type}"
 
 
+def recorded_input(event_type: str) -> str:
+    """``"tool_invoked" → "hookbus.input.tool_invoked"``"""
+    return f"hookbus.input.{event_type}"
+
+
 def announcement_key(plugin: str) -> str:
     """``"redact-secrets" → "plugin.redact-secrets"``, a key of the bucket ``hookbus_state``"""
     return f"plugin.{plugin}"

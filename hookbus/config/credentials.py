@@ -28,8 +28,8 @@ class Credentials:
     """Who somebody is on the bus.
 
     Attributes:
-        kind: ``emitter``, ``plugin``, ``dispatcher``, ``registry``, ``runner``, ``operator`` or
-            ``viewer``.
+        kind: ``emitter``, ``plugin``, ``dispatcher``, ``registry``, ``runner``, ``operator``,
+            ``viewer`` or ``backtester``.
         principal: the name that the broker binds this key to.
         seed: the secret half of an NKey; it is never shown.
     """

@@ -133,8 +133,9 @@ class TypeSettings(Section):
         on_not_converged: what changes that do not settle within ``max_rounds`` come to: a block,
             or the last state.
         max_rounds: how often mutate plugins are gone through; 1 is no re-invocation.
-        record_payload: what of an event's data is in the record of a decision: nothing, all but
-            what is secret, or all; by default ``full`` in development and ``none`` in production.
+        record_payload: what of an event is kept in ``HOOKBUS_INPUTS`` for later questions: nothing,
+            the event with its secret fields masked, or the event as it came; by default ``full``
+            in development and ``none`` in production.
         secret: JSON Pointers of what never leaves the bus, relative to ``data``.
     """
 
@@ -249,7 +250,12 @@ class Settings(Section):
     def record_payload(self, event_type: str) -> RecordPayload:
         """Tell what of an event's data is recorded, by its type and else by the mode."""
         said = self.types[event_type].record_payload if event_type in self.types else None
-        return said or ("full" if self.mode == "development" else "none")
+        return said or self.default_record_payload
+
+    @property
+    def default_record_payload(self) -> RecordPayload:
+        """What of the events of a type that says nothing itself is recorded."""
+        return "full" if self.mode == "development" else "none"
 
 
 def parse_settings(tree: object, origin: str | Origins) -> Settings:

@@ -159,6 +159,7 @@ class Dispatcher:
     async def _hand_over(self, task: Task, plan: Plan, payload: Payload, made: Decided) -> Decided:
         """R28: record and observed event reach the connection in the tick of the reply."""
         made = await self._recorder.record(made, task.stored_by)
+        await self._recorder.input(task, made)
         is_observed = plan.is_observed or task.snapshot.limits.observe
         if is_observed and not made.decision.dry_run:  # R27
             await self._recorder.observe(task.inbound, payload.event, made)

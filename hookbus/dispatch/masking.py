@@ -24,6 +24,19 @@ def secrets_in(data: Any, paths: Iterable[SecretPath]) -> Iterator[tuple[str, An
         yield from _walk(data, path, ())
 
 
+def without_secrets(data: Any, paths: Iterable[SecretPath]) -> tuple[Any, tuple[str, ...]]:
+    """Return *data* with the mask in place of every secret field, and where those stand."""
+    outermost: list[patches.Tokens] = []
+    for found in sorted({patches.tokens(pointer) for pointer, _ in secrets_in(data, paths)}):
+        # a field within a secret one is gone with it; sorted, it stands somewhere behind that
+        if not outermost or found[: len(outermost[-1])] != outermost[-1]:
+            outermost.append(found)
+    changes = [patches.Operation("replace", path, value=MASK) for path in outermost]
+    room = len(changes) * (len(MASK) + 2)
+    result = patches.apply(data, changes, max_bytes=room)
+    return result, tuple(map(patches.pointer, outermost))
+
+
 def masked(decision: Decision, secrets: Iterable[Any]) -> Decision:
     """Return the decision with every text that quotes one of the *secrets* blotted out."""
     blotter = _Blotter(secrets)

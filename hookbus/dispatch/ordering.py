@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from hookbus.snapshot import Binding, Snapshot
+
+_Order: TypeAlias = tuple[int, bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,9 @@ def plan(bindings: Sequence[Binding]) -> Plan:
 
     Within a phase a lower priority number runs first; equal ones run in the byte order of the
     plugin names, then of the hook names, so that a plan never depends on who came first.
+    A candidate in shadow stands directly before the hook that it is compared with (R15).
     """
-    asked = sorted(bindings, key=lambda b: (b.priority, b.plugin.encode(), b.hook.encode()))
+    asked = sorted(bindings, key=lambda b: _place(b, bindings))
     mutate = tuple(b for b in asked if b.phase == "mutate")
     validate = tuple(b for b in asked if b.phase == "validate" and b.mode != "shadow")
     reserves, stages = _ahead(mutate, validate)
@@ -54,6 +58,27 @@ def plan(bindings: Sequence[Binding]) -> Plan:
         stages=stages,
         is_observed=any(b.phase == "observe" for b in asked),
     )
+
+
+def counterpart(candidate: Binding, others: Iterable[Binding]) -> Binding | None:
+    """Find the hook of its incumbent that *candidate* is compared with.
+
+    That is the one of the same name, else the first one, in the same phase and of those *others*.
+    """
+    found = [b for b in others if b.plugin == candidate.candidate_of and b.phase == candidate.phase]
+    return min(found, key=lambda b: (b.hook != candidate.hook, *_order(b)), default=None)
+
+
+def _place(binding: Binding, all_: Sequence[Binding]) -> tuple[_Order, bool, _Order]:
+    if binding.candidate_of is not None and binding.mode == "shadow":
+        incumbent = counterpart(binding, all_)
+        if incumbent is not None:
+            return _order(incumbent), False, _order(binding)
+    return _order(binding), True, _order(binding)
+
+
+def _order(binding: Binding) -> _Order:
+    return binding.priority, binding.plugin.encode(), binding.hook.encode()
 
 
 class Planner:

@@ -10,6 +10,7 @@ import msgspec
 
 from hookbus import subjects
 from hookbus.dispatch.decided import Decided, not_recorded
+from hookbus.dispatch.inputs import input_of
 from hookbus.dispatch.outbox import Outbox
 from hookbus.dispatch.task import Task
 from hookbus.models import PluginRecord
@@ -32,6 +33,9 @@ class Recorder(Protocol):
     async def observe(self, inbound: Inbound, event: bytes, made: Decided) -> None:
         """Hand the final event and its decision to the connection."""
 
+    async def input(self, task: Task, made: Decided) -> None:
+        """Hand the event as its emitter sent it to the connection, if its type says so."""
+
     async def shadow(self, task: Task, record: PluginRecord) -> None:
         """Hand one shadow plugin's record to the connection."""
 
@@ -47,9 +51,11 @@ class StreamRecorder:
         self._new_id = new_id
         self._decisions = Outbox(transport, subjects.DECISIONS_STREAM, counters)
         self._observed = Outbox(transport, subjects.OBSERVE_STREAM, counters)
+        self._inputs = Outbox(transport, subjects.INPUTS_STREAM, counters)
         self._outboxes = {
             subjects.DECISIONS_STREAM: self._decisions,
             subjects.OBSERVE_STREAM: self._observed,
+            subjects.INPUTS_STREAM: self._inputs,
         }
 
     async def start(self) -> None:
@@ -82,6 +88,13 @@ class StreamRecorder:
         """Publish on ``hookbus.observe.<type>``."""
         body = encode_observed(inbound.principal, event, made.record)
         await self._observed.send(subjects.observe(inbound.event.type), made.decision.id, body)
+
+    async def input(self, task: Task, made: Decided) -> None:
+        """Publish on ``hookbus.input.<type>`` what ``record_payload`` allows, if anything."""
+        decision = made.decision
+        body = input_of(task, decision.id)
+        if body is not None:
+            await self._inputs.send(subjects.recorded_input(decision.event.type), decision.id, body)
 
     async def shadow(self, task: Task, record: PluginRecord) -> None:
         """Publish on ``hookbus.decision.shadow.<type>``."""

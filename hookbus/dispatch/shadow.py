@@ -49,7 +49,7 @@ class Shadows:
         allowance = Allowance(binding.timeout, is_shortened=False, cap=binding.timeout)
         try:
             [asked] = await self._asking.ask(task, [(binding, allowance)], payload)
-            if _was_meant(asked):
+            if _was_meant(asked) or task.inbound.dry_run:  # which asks why it was not asked, too
                 await self._recorder.shadow(task, _without_secrets(task, asked, payload))
                 if asked.answer.verdict == "block":
                     self._counters.count("shadow_blocks")
@@ -63,7 +63,8 @@ def _without_secrets(task: Task, asked: Asked, payload: Payload) -> PluginRecord
     paths = task.snapshot.catalog.get(task.inbound.event.type).secrets
     payloads = [payload, asked.change.payload] if asked.change else [payload]
     found = [value for each in payloads for _, value in secrets_in(each.data, paths)]
-    return masked_record(record_of(asked, "discarded"), found)
+    resolution = "discarded" if _was_meant(asked) else "skipped"
+    return masked_record(record_of(asked, resolution), found)
 
 
 def _was_meant(asked: Asked) -> bool:

@@ -8,7 +8,9 @@ from typing import Final, Literal, get_args
 
 from hookbus import subjects
 
-Kind = Literal["emitter", "plugin", "dispatcher", "registry", "runner", "operator", "viewer"]
+Kind = Literal[
+    "emitter", "plugin", "dispatcher", "registry", "runner", "operator", "viewer", "backtester"
+]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 #: Kinds whose replicas are one principal, whatever their credentials are called.
@@ -56,6 +58,8 @@ def permissions_of(kind: Kind, name: str, plugins: Sequence[str] = ()) -> Permis
             return _runner(name, plugins)
         case "operator":
             return _operator(name)
+        case "backtester":
+            return _backtester(name)
     return _viewer(name)
 
 
@@ -152,6 +156,20 @@ def _viewer(name: str) -> Permissions:
             _api("CONSUMER.CREATE", subjects.DECISIONS_STREAM, ">"),
         ),
         subscribe=(subjects.STREAM_SUBJECTS[subjects.DECISIONS_STREAM], _inbox(name)),
+    )
+
+
+def _backtester(name: str) -> Permissions:
+    """A viewer who also reads recorded inputs, which are payloads, and emits them again."""
+    viewer, stream = _viewer(name), subjects.INPUTS_STREAM
+    return Permissions(
+        publish=(
+            *viewer.publish,
+            _api("STREAM.INFO", stream),
+            _api("CONSUMER.CREATE", stream, ">"),
+            subjects.emit(name, ">"),
+        ),
+        subscribe=viewer.subscribe,
     )
 
 

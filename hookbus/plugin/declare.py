@@ -67,6 +67,8 @@ class Plugin:
     Attributes:
         name: ``[a-z][a-z0-9-]*``, at most 63 characters; on the bus, and in the settings.
         version: SemVer: ``"1.0.0"``.
+        candidate_of: the plugin that this one may take the place of one day. Until an operator says
+            otherwise it is only asked beside that one, in shadow, and decides nothing.
 
     >>> plugin = Plugin("no-shouting", version="1.0.0")
     >>> @plugin.hook("message_received", phase="validate")
@@ -76,7 +78,7 @@ class Plugin:
     ...     plugin.run()
     """
 
-    def __init__(self, name: str, *, version: str) -> None:
+    def __init__(self, name: str, *, version: str, candidate_of: str | None = None) -> None:
         problems = []
         if not isinstance(name, str) or not subjects.is_name(name):
             problems.append(Problem("name", f"expected {subjects.NAME.pattern}, got {name!r}"))
@@ -88,10 +90,14 @@ class Plugin:
             problems.append(
                 Problem("version", f"expected a SemVer version such as '1.0.0', got {version!r}")
             )
+        if candidate_of is not None and not _is_another(candidate_of, name):
+            expected = f"expected another plugin's name, {subjects.NAME.pattern}"
+            problems.append(Problem("candidate_of", f"{expected}, got {candidate_of!r}"))
         if problems:
             raise InvalidManifest(f"plugin {name!r}", tuple(problems))
         self.name = name
         self.version = version
+        self.candidate_of = candidate_of
         self._hooks: dict[str, Hook] = {}
         self._config: dict[str, Any] = {}
         self._on_config: list[ConfigCallback] = []
@@ -242,6 +248,10 @@ class Plugin:
 
     def _invalid(self, problem: Problem) -> InvalidManifest:
         return InvalidManifest(f"plugin {self.name!r}", (problem,))
+
+
+def _is_another(candidate_of: object, name: str) -> bool:
+    return isinstance(candidate_of, str) and subjects.is_name(candidate_of) and candidate_of != name
 
 
 def _payload_of(handler: Callable[..., Any]) -> type[BaseModel] | None:

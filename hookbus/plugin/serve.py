@@ -284,6 +284,7 @@ class PluginServer:
             plugin=self._plugin.name,
             version=self._plugin.version,
             instance=self.instance,
+            candidate_of=self._plugin.candidate_of,
             **members,
         )
 

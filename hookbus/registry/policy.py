@@ -92,6 +92,7 @@ class _Hook:
     said: dict[str, Any]
     origins: dict[str, str]
     origin: str
+    candidate_of: str | None = None
     mode_until: float | None = None
     mode_then: Any = "enforce"
 
@@ -242,29 +243,38 @@ def _hooks(
     """Yield each hook with what was said of it: what the operator wrote wins (R18)."""
     named = settings.plugins[plugin].hooks if plugin in settings.plugins else {}
     offered = {hook.name: hook for hook in announcement.hooks} if announcement else {}
+    incumbent = announcement.candidate_of if announcement else None
     is_production = settings.mode == "production"
     for index, (name, offer) in enumerate(offered.items()):
         if name in named or (is_production and approval is None):
             continue
-        said = {**_asked(offer, settings), "name": name}
-        if announcement is not None and announcement.candidate_of and offer.phase != "observe":
-            said["mode"] = "shadow"  # whatever it asks for
+        said = {**_asked(offer, incumbent, settings), "name": name}
         origin = "approval" if is_production else "announcement"
-        yield _Hook(f"hooks[{index}]", name, said, _origins(said, "announcement"), origin)
+        origins = _asked_origins(said, incumbent)
+        yield _Hook(f"hooks[{index}]", name, said, origins, origin, incumbent)
     for name, overlay in named.items():
-        asked = _asked(offered[name], settings) if name in offered else {}
+        asked = _asked(offered[name], incumbent, settings) if name in offered else {}
         written = overlay.explicit()
         said = asked | written | {"name": name}
-        origins = _origins(asked, "announcement") | _origins(written, "settings")
-        yield _Hook(f"plugins.{plugin}.hooks.{name}", name, said, origins, "settings")
+        origins = _asked_origins(asked, incumbent) | _origins(written, "settings")
+        yield _Hook(f"plugins.{plugin}.hooks.{name}", name, said, origins, "settings", incumbent)
 
 
-def _asked(offer: HookOptions, settings: Settings) -> dict[str, Any]:
-    """What a plugin's own word is good for."""
+def _asked(offer: HookOptions, incumbent: str | None, settings: Settings) -> dict[str, Any]:
+    """What a plugin's own word is good for; a candidate's never for more than to be tried out."""
     asked = offer.explicit()
     if settings.mode == "production":
-        return {k: v for k, v in asked.items() if k not in OPERATORS_ONLY}
+        asked = {k: v for k, v in asked.items() if k not in OPERATORS_ONLY}
+    if incumbent is not None and offer.phase != "observe":
+        asked["mode"] = "shadow"
     return asked
+
+
+def _asked_origins(asked: Mapping[str, Any], incumbent: str | None) -> dict[str, str]:
+    origins = _origins(asked, "announcement")
+    if incumbent is not None and "mode" in asked:
+        origins["mode"] = f"candidate of {incumbent}"
+    return origins
 
 
 def _origins(said: Mapping[str, Any], origin: str) -> dict[str, str]:
@@ -322,6 +332,7 @@ def _binding(plugin: str, version: str, hook: _Hook, options: HookOptions) -> Bi
         origin=hook.origin,
         mode_until=hook.mode_until,
         mode_then=hook.mode_then,
+        candidate_of=hook.candidate_of,
         **options.model_dump(exclude={"name"}),
     )
 
@@ -356,6 +367,7 @@ def _limits(settings: Settings) -> Limits:
         observe=settings.observe == "always",
         audit=settings.audit == "required",
         idempotency=settings.idempotency == "on",
+        record_payload=settings.default_record_payload,
         breaker=BreakerLimits(
             failures=settings.breaker.failures,
             open_ms=settings.breaker.open_ms,

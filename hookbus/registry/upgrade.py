@@ -11,6 +11,8 @@ from hookbus.registry.policy import Overrides
 
 def has_other_hooks(announcement: Announcement, known: Announcement) -> bool:
     """Tell whether it is no replica of what is known."""
+    if known.candidate_of != announcement.candidate_of:  # that is another mode
+        return True
     return hooks_fingerprint(known.hooks) != hooks_fingerprint(announcement.hooks)
 
 
@@ -28,6 +30,12 @@ def awaits_approval(
         return None
     if not has_other_hooks(announcement, known):
         return None
+    if known.candidate_of is not None and announcement.candidate_of != known.candidate_of:
+        return Problem(
+            "candidate_of",
+            f"version {known.version} is a candidate of {known.candidate_of}, in shadow, and stays"
+            f" in force; `hookbus plugins approve {plugin}` lets this one have a say",
+        )
     if not is_newer(announcement.version, known.version):
         return None
     if settings.upgrade == "same_permissions" and _asks(announcement) == _asks(known):

@@ -28,6 +28,7 @@ def plugin_view(
         "version": announcement.version if announcement else None,
         "state": "bound" if bindings else "refused" if refused else "pending",
         "problem": problem or None,
+        "candidate_of": announcement.candidate_of if announcement else None,
         "hooks": [
             {**_hook(b, bound.origins.get((name, b.hook), {})), "announced": b.hook in served}
             for b in bindings
@@ -39,7 +40,8 @@ def plugin_view(
 def _hook(binding: Binding, origins: dict[str, str]) -> dict[str, Any]:
     """Show a binding; what *origins* does not name is the default."""
     hook: dict[str, Any] = msgspec.to_builtins(binding)
-    for member in ("plugin", "mode_until", "mode_then"):  # an override's end is in the origin
+    # an override's end is in the origin, and whose candidate it is stands with the plugin
+    for member in ("plugin", "mode_until", "mode_then", "candidate_of"):
         del hook[member]
     return {"name": hook.pop("hook"), **hook, "origins": origins}
 

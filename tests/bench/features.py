@@ -54,6 +54,7 @@ def settings(name: str, plugins: list[str]) -> Tree:
     return {
         "mode": "development",
         "idempotency": "on" if name == "once per event" else "off",
+        "types": {"message_received": {"record_payload": "none"}},
         "plugins": {plugin: {"hooks": said} for plugin, said in hooks.items()},
     }
 

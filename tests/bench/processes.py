@@ -10,12 +10,15 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hookbus.broker import EmbeddedBroker
 from hookbus.errors import HookbusError
 from hookbus.operations import request
 from hookbus.transport import NatsTransport
+
+#: As in production, payloads are not kept: a development bus would store each event twice.
+NO_PAYLOADS: Final = '[types.message_received]\nrecord_payload = "none"\n'
 
 
 class Process:
@@ -85,7 +88,7 @@ class Started:
         """
         environ = {"HOOKBUS_NATS_URL": self.url}
         settings = folder / "hookbus.toml"
-        settings.write_text(f'mode = "development"\n{more}')
+        settings.write_text(f'mode = "development"\n{more}{NO_PAYLOADS}')
         serve = ["-m", program, "serve"]
         address = ["--http", "127.0.0.1:0"]
         self.start("registry", [*serve, "registry", *address, "--settings", str(settings)], environ)

@@ -20,7 +20,7 @@ SENT |= {"first-emit"}
 PURE = {"data", "credentials", "info", "stats"}
 PROGRAMS = {"emitter", "plugin"}
 HEARD = ["decision", "refusal", "notified", "announcement-answers", "call", "config", "observed"]
-HEARD += ["ctl", "shadow", "stats-data", "registry-stats-data"]
+HEARD += ["ctl", "shadow", "input", "stats-data", "registry-stats-data"]
 
 
 class Outsider:
@@ -80,6 +80,7 @@ async def converse(bus: Bus, page: Page) -> dict[str, Any]:
     heard["call"] = outsider.calls[-1]
     outsider.verdict = page.values("verdicts")[4]
     heard["decision"] = json.loads((await outsider.emit()).data)
+    heard["input"] = await leave_an_input(bus, outsider)
     heard |= await observe(bus, outsider)
     heard["shadow"] = await cast_a_shadow(bus, outsider)
     heard["ctl"], pending = await operate(outsider)
@@ -120,6 +121,17 @@ async def cast_a_shadow(bus: Bus, outsider: Outsider) -> Any:
         if mode is not None:
             await outsider.emit()
     return json.loads((await outsider.next(shadows)).data)
+
+
+async def leave_an_input(bus: Bus, outsider: Outsider) -> Any:
+    """Emit an event, and hear how it is kept."""
+    inputs: asyncio.Queue[Msg] = asyncio.Queue()
+    subscription = await bus.client.subscribe("hookbus.input.>", cb=inputs.put)
+    await bus.client.flush()
+    await outsider.emit()
+    message = await outsider.next(inputs)
+    await subscription.unsubscribe()
+    return json.loads(message.data)
 
 
 async def announce_diary(bus: Bus) -> None:

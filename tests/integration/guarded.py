@@ -29,6 +29,7 @@ CAST: tuple[tuple[Kind, str, tuple[str, ...]], ...] = (
     ("operator", "ops", ()),
     ("operator", "boss", ()),
     ("viewer", "eve", ()),
+    ("backtester", "tess", ()),
 )
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -173,6 +174,42 @@ def bus_command(bus: SecureBus, who: str, *words: str) -> int:
     environ = {"HOOKBUS_NATS_URL": bus.url, "HOOKBUS_CREDS": str(bus.creds(who))}
     with running([*HOOKBUS, *words], bus.data_dir.parent, **environ) as process:
         return process.wait()
+
+
+NEXT = """
+from hookbus import HookEvent, Plugin
+
+plugin = Plugin("guard-next", version="1.1.0", candidate_of="guard")
+
+@plugin.hook("message_received", phase="validate")
+async def judge(event: HookEvent): ...
+
+plugin.run()
+"""
+
+
+def test_inputs_are_a_backtesters_to_ask_about_and_not_an_operators(
+    bus: SecureBus, tmp_path: Path
+) -> None:
+    chat, next_ = bus.create("emitter", "chat-2"), bus.create("plugin", "guard-next")
+    bus.create("backtester", "tess")
+    command = ("plugins", "backtest", "guard-next", "--since", "1h", "--json")
+    (tmp_path / "next.py").write_text(NEXT)
+    words = [sys.executable, str(tmp_path / "next.py")]
+    before = len(violations(bus))
+
+    with running(words, tmp_path, HOOKBUS_NATS_URL=bus.url, HOOKBUS_CREDS=str(next_)) as process:
+        eventually(lambda: "is bound" in process.errors.read_text())
+        with SyncEmitter.connect(bus.url, source="/x", creds=chat, timeout=5) as emitter:
+            emitter.emit("message_received", {"text": "no"})
+        done = hookbus(*command, url=bus.url, creds=str(bus.creds("tess")))
+        assert len(violations(bus)) == before
+        denied = hookbus(*command, url=bus.url, creds=str(bus.creds("operator")))
+
+    assert done.returncode == 1, done.stderr
+    assert json.loads(done.stdout)["kinds"]["verdict"] >= 1
+    assert (denied.returncode, denied.stdout) == (5, "")
+    assert "'hookbus credentials create backtester NAME'" in denied.stderr
 
 
 def test_a_sync_emitter_takes_its_principal_from_the_file(bus: SecureBus) -> None:

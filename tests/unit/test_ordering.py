@@ -86,3 +86,36 @@ def test_a_plan_is_made_once_for_a_generation_and_type() -> None:
     assert planner.plan_for(first, "message_received") is made
     assert planner.plan_for(second, "message_received") is not made
     assert planner.plan_for(second, "tool_invoked").size == 0
+
+
+def candidate(of: str, **options: Any) -> Binding:
+    return binding(f"{of}--next", mode="shadow", candidate_of=of, **options)
+
+
+@pytest.mark.parametrize("priority", [-5, 100, 900])
+def test_a_candidate_has_its_incumbents_input_whatever_it_asks(priority: int) -> None:
+    made = plan([candidate("b", priority=priority), binding("a"), binding("b"), binding("c")])
+
+    assert names(made.mutate) == ["a/h", "b--next/h", "b/h", "c/h"]
+
+
+def test_a_candidates_hook_is_compared_with_that_of_its_name_else_with_the_first() -> None:
+    others = [binding("b", hook="x"), binding("b", hook="y", priority=3)]
+
+    found = plan([candidate("b", hook="y"), candidate("b", hook="x"), *others])
+    new = plan([candidate("b", hook="z"), *others])
+
+    assert names(found.mutate) == ["b--next/y", "b/y", "b--next/x", "b/x"]
+    assert names(new.mutate) == ["b--next/z", "b/y", "b/x"]
+
+
+def test_a_candidate_that_an_operator_lets_decide_stands_where_it_asks() -> None:
+    promoted = binding("b--next", candidate_of="b", priority=900)
+
+    assert names(plan([promoted, binding("b")]).mutate) == ["b/h", "b--next/h"]
+
+
+def test_a_candidate_without_its_incumbent_stands_where_it_asks() -> None:
+    made = plan([candidate("b", priority=1), binding("a"), binding("b", "validate")])
+
+    assert names(made.mutate) == ["b--next/h", "a/h"]

@@ -11,6 +11,7 @@ from hookbus.errors import SettingsError
 from hookbus.manifest.announcement import Announcement, from_document
 from hookbus.registry import policy
 from hookbus.registry.policy import Bound, Overrides, Removal, bind, demand_named
+from hookbus.registry.upgrade import awaits_approval
 from hookbus.snapshot import Binding
 
 HOOK = {"type": "tool_invoked", "phase": "validate", "name": "h"}
@@ -206,3 +207,46 @@ def test_a_condition_is_compiled_once_however_often_the_plugins_are_bound(
         bound(settings(), plugin)
 
     assert compiled == ["data.name != 'compiled once'"]
+
+
+def candidate(plugin: str, of: str, *hooks: dict[str, Any], version: str = "1.0.0") -> Announcement:
+    document = announced(plugin, *hooks, version=version).to_document()
+    return from_document({**document, "candidate_of": of}, plugin)
+
+
+@pytest.mark.parametrize("asked", [{}, {"mode": "enforce"}, {"mode": "off"}])
+def test_a_candidate_is_in_shadow_whatever_it_asks(asked: dict[str, Any]) -> None:
+    binding = only_binding(bound(settings(), candidate("a--next", "a", {**HOOK, **asked})))
+
+    assert (binding.mode, binding.candidate_of) == ("shadow", "a")
+
+
+@pytest.mark.parametrize("mode", ["development", "production"])
+def test_settings_that_name_a_candidate_leave_it_in_shadow(mode: str) -> None:
+    hooks = {"hooks": {"h": {"priority": 3}}}
+
+    said = settings(mode, plugins={"a--next": hooks})
+    binding = only_binding(bound(said, candidate("a--next", "a", {**HOOK, "mode": "enforce"})))
+
+    assert (binding.mode, binding.priority) == ("shadow", 3)
+
+
+def test_the_mode_of_a_candidate_is_the_operators_to_change() -> None:
+    hooks = {"hooks": {"h": {"mode": "warn"}}}
+    said = settings(plugins={"a--next": hooks})
+
+    assert only_binding(bound(said, candidate("a--next", "a", HOOK))).mode == "warn"
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "1.1.0"])
+def test_in_production_a_candidate_becomes_none_only_by_an_operator(version: str) -> None:
+    hooks = {"hooks": {"h": {}}}
+    said = settings("production", plugins={"a--next": hooks})
+    tried = candidate("a--next", "a", HOOK)
+    then = announced("a--next", HOOK, version=version)
+
+    waits = awaits_approval(then, tried, said, Overrides())
+
+    assert waits is not None
+    assert "approve a--next" in waits.message
+    assert awaits_approval(then, tried, settings(), Overrides()) is None

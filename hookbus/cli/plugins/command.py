@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hookbus.cli.backtest.command import backtest
 from hookbus.cli.errors import FOUND, fail
 from hookbus.cli.operating import (
     QUIET,
@@ -41,6 +42,7 @@ def register(app: typer.Typer) -> None:
     group.command("remove")(remove)
     group.command("approve")(approve)
     group.command("mode")(mode)
+    group.command("backtest")(backtest)
     app.add_typer(group, name="plugins")
 
 

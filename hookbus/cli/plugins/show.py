@@ -13,15 +13,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hookbus import subjects
 from hookbus.cli.errors import FOUND, fail
 from hookbus.cli.operating import QUIET, Json, Name, Url, ask, print_json
 from hookbus.cli.overrides import lines, overrides_in_force
+from hookbus.cli.plugins.agreement import Agreement, agreement_of
 from hookbus.cli.printable import clean, compact, shorten
 from hookbus.cli.role_stats import DispatcherStats, Histogram, ask_dispatchers
+from hookbus.decision_log.reader import NatsStreamReader
+from hookbus.errors import TransportError
 from hookbus.latency import merged, percentile, since
 from hookbus.operations import request
 from hookbus.registry.policy import Overrides
-from hookbus.transport import Transport
+from hookbus.transport import NatsTransport
 
 MAX_VALUE: Final = 120  # characters of a value that are shown
 MAX_INTERVAL: Final = 60.0  # seconds
@@ -43,6 +47,8 @@ def show(
 ) -> None:
     """Show one plugin: hooks with the origin of each value, replicas, breakers, calls and times.
 
+    Of one in shadow also how often it agreed with what was decided, in the last hour at most.
+
     Exit codes: 0 it is bound and answers, 1 not.
 
     Example: hookbus plugins show guard-tools
@@ -58,7 +64,7 @@ def show(
         fail(f"{name} is bound, but nothing answers; start it", FOUND)
 
 
-async def _look(transport: Transport, who: str, name: str, interval: float) -> dict[str, Any]:
+async def _look(transport: NatsTransport, who: str, name: str, interval: float) -> dict[str, Any]:
     before, started = await ask_dispatchers(transport), time.monotonic()
     listed = await request(transport, who, "list")
     overrides = overrides_in_force(await request(transport, who, "settings"), time.time())
@@ -70,6 +76,7 @@ async def _look(transport: Transport, who: str, name: str, interval: float) -> d
         "version": None,
         "state": "unknown",
         "problem": "it has not announced itself, and no settings name it",
+        "candidate_of": None,
         "hooks": [],
         "replicas": [],
     }
@@ -78,10 +85,23 @@ async def _look(transport: Transport, who: str, name: str, interval: float) -> d
         "problem": plugin["problem"] or _silence(plugin),
         "generation": listed["generation"],
         "overrides": _overrides_of(overrides, name),
+        "candidates": [p["plugin"] for p in listed["plugins"] if p["candidate_of"] == name],
         "dispatchers": [_dispatcher(stats, name) for stats in after],
         "calls": calls(before, after, name, elapsed),
         "failures": failures(after, name),
+        **await _agreement(transport, plugin),
     }
+
+
+async def _agreement(transport: NatsTransport, plugin: dict[str, Any]) -> dict[str, Any]:
+    """What it says in shadow beside the decisions; null of one that is not in shadow."""
+    if not any(hook["mode"] == "shadow" for hook in plugin["hooks"]):
+        return {"agreement": None}
+    reader = NatsStreamReader(transport, subjects.DECISIONS_STREAM)
+    try:
+        return {"agreement": await agreement_of(reader, plugin["plugin"], plugin["candidate_of"])}
+    except TransportError as e:  # all else is known
+        return {"agreement": None, "agreement_problem": str(e)}
 
 
 def _silence(plugin: dict[str, Any]) -> str | None:
@@ -167,11 +187,17 @@ def _show(report: dict[str, Any], console: Console) -> None:
         console.print(Text(f"a replica is refused: {clean(report['problem'])}", "yellow"))
     for line in lines(report["overrides"]):
         console.print(Text(f"* {line}", "yellow"))
+    if report["candidate_of"]:
+        console.print(Text(f"candidate of {clean(report['candidate_of'])}"))
+    if report["candidates"]:
+        console.print(Text(f"its candidates: {', '.join(map(clean, report['candidates']))}"))
     for hook in report["hooks"]:
         console.print(_hook(hook))
     console.print(_people(report))
     for numbers in _numbers(report):
         console.print(numbers)
+    for said in _agreed(report):
+        console.print(said)
 
 
 def _hook(hook: dict[str, Any]) -> Table:
@@ -222,6 +248,28 @@ def _numbers(report: dict[str, Any]) -> Iterable[Text]:
     if report["failures"]:
         said = ", ".join(f"{count} {failure}" for failure, count in report["failures"].items())
         yield Text(clean(f"failures: {said}"), "yellow")
+
+
+def _agreed(report: dict[str, Any]) -> Iterable[Text]:
+    """Of a plugin in shadow: what it would have changed, and how it compares with another."""
+    if problem := report.get("agreement_problem"):
+        yield Text(f"what it says in shadow cannot be read: {clean(problem)}", "yellow")
+    found: Agreement | None = report["agreement"]
+    if found is None:
+        return
+    if not found.records:
+        yield Text("in shadow, and not asked in the last hour, as far as was looked", QUIET)
+        return
+    events = f"{found.records} event{'s' if found.records > 1 else ''}"
+    if found.incumbent is not None:
+        kinds = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in found.kinds.items())
+        yield Text(f"in shadow, beside {clean(found.incumbent)}: {events}: {kinds}")
+        return
+    yield Text(
+        f"in shadow, beside what was decided: {events}: {found.unchanged} as it was,"
+        f" {found.would_block} it would block, {found.would_change} it would change,"
+        f" {found.failed} it failed"
+    )
 
 
 def _table(*headings: str) -> Table:
