@@ -30,6 +30,10 @@ class LetterBox:
         found = await self._streams.extent(subjects.DLQ_STREAM, _EVERYBODY)
         return {_owner(subject): count for subject, count in found.messages.items()}
 
+    async def last(self) -> int:
+        """The id of the last letter that was ever written."""
+        return (await self._streams.extent(subjects.DLQ_STREAM)).last
+
     async def letters(self, plugin: str | None, after: int) -> AsyncIterator[tuple[int, Letter]]:
         """Yield the letters behind that id, of one plugin or of all."""
         subject = subjects.dead_letter(plugin, ">") if plugin else _EVERYBODY

@@ -59,7 +59,7 @@ class ObserverControl:
         retried: list[int] = []
         left: list[dict[str, Any]] = []
         replicas: dict[str, bool] = {}
-        chosen, following = await self._chosen(request)
+        chosen, further = await self._chosen(request)
         for identity in chosen:
             letter = await self._box.letter(identity)
             if why := await self._box.retry(identity, letter, replicas):
@@ -67,32 +67,38 @@ class ObserverControl:
             else:
                 retried.append(identity)
         log.info("dead letters sent again by %s: %d, left: %d", principal, len(retried), len(left))
-        return {"retried": retried, "left": left, "next": following}
+        return {"retried": retried, "left": left, **further}
 
     async def _drop(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
         """Throw letters away."""
-        chosen, following = await self._chosen(request)
+        chosen, further = await self._chosen(request)
         for identity in chosen:
             await self._box.drop(identity)
         log.info("dead letters dropped by %s: %d", principal, len(chosen))
-        return {"dropped": chosen, "next": following}
+        return {"dropped": chosen, **further}
 
-    async def _chosen(self, request: dict[str, Any]) -> tuple[list[int], int | None]:
-        """Which letters a request is about, and behind which to go on: one, a plugin's, or all."""
+    async def _chosen(self, request: dict[str, Any]) -> tuple[list[int], dict[str, int | None]]:
+        """Which letters a request is about: one, a plugin's, or all; and where to go on.
+
+        Those that are there, and not those that come meanwhile: what fails again does not go round.
+        """
         by = [member for member in ("id", "plugin") if request.get(member) is not None]
         if len(by) + flag_of(request, "all") != 1:
             raise invalid("", "expected one of id, plugin, or all: true")
         if "id" in by:
             identity = integer_of(request, "id", 0)
             await self._box.letter(identity)
-            return [identity], None
+            return [identity], {"next": None, "until": identity}
         plugin = name_of(request) if by else None
+        until = integer_of(request, "until", await self._box.last())
         chosen: list[int] = []
         async for identity, _ in self._box.letters(plugin, integer_of(request, "after", 0)):
+            if identity > until:
+                break
             if len(chosen) == MAX_LETTERS:
-                return chosen, chosen[-1]
+                return chosen, {"next": chosen[-1], "until": until}
             chosen.append(identity)
-        return chosen, None
+        return chosen, {"next": None, "until": until}
 
     async def _replay(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
         """Show observers again what was stored since a moment. Nothing that waits is left out."""

@@ -73,6 +73,11 @@ class Observing:
             self.states = found
             return found
 
+    def totals(self) -> dict[str, int]:
+        """What the last look found, of all observers together."""
+        names = ("waiting", "letters", "discarded")
+        return {n: sum(getattr(s, n) for s in self.states.values()) for n in names}
+
     async def keep_looking(self) -> None:
         """Look again and again; the broker may be away."""
         while True:

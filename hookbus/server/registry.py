@@ -147,6 +147,7 @@ class _Serving:
             "file": self._registry.settings.file,
             "waiting": self._made is not None and current is None,
             "settings_problem": self._file_problem or self._registry.configuration.problem,
+            "observers": self._observing.totals(),
         }
 
     def stats(self) -> RegistryStats:
@@ -155,6 +156,7 @@ class _Serving:
             generation=current.number if current else 0,
             bound=len(current.plugins) if current else 0,
             endpoints=(self._announced, self._asked),
+            observers=self._observing.states,
         )
 
     async def start(self, config: KeyValue) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -73,7 +74,7 @@ async def test_the_tries_come_later_each_time_as_the_settings_say(memory_bus: Bu
     await memory_bus.emit()
     await letters(memory_bus)
 
-    waits = [after - before for before, after in zip(times, times[1:], strict=False)]
+    waits = [after - before for before, after in itertools.pairwise(times)]
     assert waits == pytest.approx([2.0, 7.0, 7.0, 7.0], abs=0.01)
 
 
@@ -155,7 +156,7 @@ async def test_a_letter_sent_again_comes_to_its_hook_and_to_no_other(bus: Bus) -
     answer = await bus.control("dlq_retry", id=letter["id"])
     await bus.until(lambda: len(seen) == 2)
 
-    assert answer == {"v": 1, "retried": [letter["id"]], "left": [], "next": None}
+    assert (answer["retried"], answer["left"], answer["next"]) == ([letter["id"]], [], None)
     assert await letters(bus, 0) == []
     assert [event.id for event in seen] == ["e1", "e1"]
     assert seen[0] == seen[1]
