@@ -28,7 +28,7 @@ T = TypeVar("T")
 _NEW_STREAM: Final = StreamConfig(discard=DiscardPolicy.OLD, storage=StorageType.FILE)
 _FOR_GOOD: Final = "2262-01-01T00:00:00Z"  # a pause needs an end
 _NO_SUCH_MESSAGE: Final = 10037  # the API's err_code; a missing stream is a 404 too
-_NO_SUCH_SEQUENCE: Final = 10043  # what a deletion says instead
+_NO_SUCH_SEQUENCE: Final = 10043  # what a deletion says instead, or only in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +302,7 @@ class NatsStreams:
         try:
             await self._jetstream.delete_msg(stream, sequence)
         except nats.js.errors.APIError as error:
-            if error.err_code != _NO_SUCH_SEQUENCE:
+            if error.err_code != _NO_SUCH_SEQUENCE and error.description != "no message found":
                 raise
 
     async def _call(self, stream: str, operation: Coroutine[Any, Any, T]) -> T:

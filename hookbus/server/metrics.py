@@ -94,12 +94,12 @@ def of_registry(stats: RegistryStats) -> Iterator[Family]:
     yield gauge("hookbus_bound_plugins", "Plugins that are bound.", stats.bound)
     yield _by_endpoint("requests", "Requests answered.", stats.endpoints)
     yield _by_endpoint("errors", "Requests that failed.", stats.endpoints)
-    for name, kind, member, help in _OF_OBSERVERS:
+    for name, kind, member, what in _OF_OBSERVERS:
         samples = tuple(
             Sample(getattr(state, member), {"plugin": plugin, "hook": hook})
             for (plugin, hook), state in sorted(stats.observers.items())[:MAX_PLUGINS]
         )
-        yield Family(name, kind, help, samples)
+        yield Family(name, kind, what, samples)
 
 
 def _generation(generation: int) -> Family:
