@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         HookbusError,
         InvalidEvent,
         InvalidManifest,
+        PermanentError,
         TransportError,
         Unavailable,
     )
@@ -51,6 +52,7 @@ __all__ = [
     "InvalidManifest",
     "MessageReceived",
     "Payload",
+    "PermanentError",
     "Plugin",
     "PluginRecord",
     "ResponseGenerated",
@@ -75,6 +77,7 @@ _HOMES: Final = {
             "HookbusError",
             "InvalidEvent",
             "InvalidManifest",
+            "PermanentError",
             "TransportError",
             "Unavailable",
         ),

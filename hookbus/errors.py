@@ -14,6 +14,7 @@ HookbusError
 │   ├── SubscriptionDenied  the same for what a process listens to
 │   └── ConnectFailed       the broker could not be reached
 │       └── ConnectRefused  it was, but credentials or certificate are refused
+├── PermanentError          an observe hook gives an event up at once: trying again is of no use
 ├── KeyConflict             a compare-and-set lost against another writer
 ├── BadPatch                a patch that cannot be decoded or applied
 ├── InvalidManifest         a hook, a plugin name or an announcement that cannot be bound
@@ -44,6 +45,7 @@ __all__ = [
     "KeyConflict",
     "NoResponders",
     "PayloadTooLarge",
+    "PermanentError",
     "Problem",
     "PublishDenied",
     "RequestTimeout",
@@ -171,6 +173,14 @@ class ConnectFailed(TransportError):
 
 class ConnectRefused(ConnectFailed):
     """The broker refuses the credentials, or its certificate is refused: trying again is no use."""
+
+
+class PermanentError(HookbusError):
+    """An observe hook's handler raises it where trying again would be of no use.
+
+    The event becomes a dead letter at once, with this text as its error: as with the reason of a
+    Block, put nothing secret in it.
+    """
 
 
 class KeyConflict(HookbusError):

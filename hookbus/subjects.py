@@ -27,6 +27,19 @@ OBSERVE_STREAM: Final = "HOOKBUS_OBSERVE"
 INPUTS_STREAM: Final = "HOOKBUS_INPUTS"
 DLQ_STREAM: Final = "HOOKBUS_DLQ"
 
+#: What one observer is to have again; in HOOKBUS_OBSERVE, too.
+RETRY_ALL: Final = "hookbus.retry.>"
+
+#: What JetStream says of messages that it gives up, kept until a registry has made letters of it.
+ADVISORIES_STREAM: Final = "HOOKBUS_ADVISORIES"
+ADVISORIES_CONSUMER: Final = "registry"
+ADVISORIES_INBOX: Final = "_INBOX.registry.advisories"  # registries may hear those already
+ADVISORIES: Final = "$JS.EVENT.ADVISORY.CONSUMER."
+ADVISORY_SUBJECTS: Final = (
+    f"{ADVISORIES}MAX_DELIVERIES.{OBSERVE_STREAM}.>",
+    f"{ADVISORIES}MSG_TERMINATED.{OBSERVE_STREAM}.>",
+)
+
 #: What each stream captures.
 STREAM_SUBJECTS: Final = {
     DECISIONS_STREAM: "hookbus.decision.>",
@@ -153,6 +166,16 @@ def recorded_input(event_type: str) -> str:
     return f"hookbus.input.{event_type}"
 
 
+def retry(plugin: str, hook: str) -> str:
+    """``"audit-log", "every-event" → "hookbus.retry.audit-log.every-event"``"""
+    return f"hookbus.retry.{plugin}.{hook}"
+
+
+def dead_letter(plugin: str, hook: str) -> str:
+    """``"audit-log", "every-event" → "hookbus.dlq.audit-log.every-event"``"""
+    return f"hookbus.dlq.{plugin}.{hook}"
+
+
 def announcement_key(plugin: str) -> str:
     """``"redact-secrets" → "plugin.redact-secrets"``, a key of the bucket ``hookbus_state``"""
     return f"plugin.{plugin}"
@@ -161,6 +184,12 @@ def announcement_key(plugin: str) -> str:
 def consumer(plugin: str, hook: str) -> str:
     """``"audit-log", "every-event" → "audit-log_every-event"``, a durable of HOOKBUS_OBSERVE"""
     return f"{plugin}_{hook}"
+
+
+def observer_of(consumer: str) -> tuple[str, str] | None:
+    """Undo :func:`consumer`; None if it is no observer's."""
+    plugin, _, hook = consumer.partition("_")
+    return (plugin, hook) if is_name(plugin) and is_name(hook) else None
 
 
 def announced(plugin: str) -> str:

@@ -23,6 +23,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "emit": "hookbus.cli.emit.command",
     "decisions": "hookbus.cli.decisions.command",
     "plugins": "hookbus.cli.plugins.command",
+    "dlq": "hookbus.cli.dlq.command",
     "settings": "hookbus.cli.settings.command",
     "types": "hookbus.cli.types.command",
     "credentials": "hookbus.cli.credentials",

@@ -18,11 +18,13 @@ from hookbus.manifest.hook import HookOverlay
 from hookbus.manifest.problems import join, parse, shown
 from hookbus.schemas.problems import check_schema
 from hookbus.subjects import RESERVED_NAMES
+from hookbus.wire.redelivery import Redelivery
 
 BusMode: TypeAlias = Literal["development", "production"]
 RecordPayload: TypeAlias = Literal["none", "masked", "full"]
 
 DEFAULT_ORIGIN: Final = "default"
+MAX_BACKOFF_MS: Final = 24 * 3_600_000
 
 _EventTimeout = Annotated[int, at_least(10)]
 
@@ -77,6 +79,28 @@ class PatchSettings(Section):
 
     max_ops: Annotated[int, at_least(1)] = 256
     max_growth: Annotated[float, at_least(1)] = 4.0
+
+
+class ObserverSettings(Section):
+    """How often observe hooks get an event that they did not handle. Times in milliseconds.
+
+    Attributes:
+        ack_wait_ms: without a word from the plugin for so long, the event is delivered again.
+        max_deliver: tries, the first one included; then the event is a dead letter.
+        backoff_ms: until the next try after the first one failed, the second, …; the last repeats.
+    """
+
+    ack_wait_ms: Annotated[int, at_least(100)] = 30_000
+    max_deliver: Annotated[int, between(1, 1_000)] = 5
+    backoff_ms: Annotated[
+        tuple[Annotated[int, between(1, MAX_BACKOFF_MS)], ...],
+        Field(strict=False, min_length=1, max_length=100),
+    ] = (1_000, 5_000, 30_000, 120_000)
+
+    @property
+    def redelivery(self) -> Redelivery:
+        """The same as plugins are told it."""
+        return Redelivery(self.ack_wait_ms, self.max_deliver, self.backoff_ms)
 
 
 class StreamSettings(Section):
@@ -215,6 +239,7 @@ class Settings(Section):
         replicas: copies of each stream and bucket in a NATS cluster.
         breaker: when a plugin that fails is no longer called.
         patch: how large a change may be.
+        observers: how often observe hooks get an event that they did not handle.
         streams: how long and how much the streams keep.
         types: what holds for one event type, by its name; a table makes a type known.
         plugins: what is said about one plugin, by its name; production asks only these.
@@ -236,6 +261,7 @@ class Settings(Section):
     replicas: Annotated[int, between(1, 5)] = 1
     breaker: BreakerSettings = BreakerSettings()
     patch: PatchSettings = PatchSettings()
+    observers: ObserverSettings = ObserverSettings()
     streams: StreamsSettings = StreamsSettings()
     types: Mapping[EventType, TypeSettings] = {}
     plugins: Mapping[Name, PluginSettings] = {}

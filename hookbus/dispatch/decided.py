@@ -7,10 +7,11 @@ from collections.abc import Iterable
 import msgspec
 
 from hookbus.dispatch.aggregate import Objection, attributed
-from hookbus.dispatch.masking import masked, secrets_in
+from hookbus.dispatch.masking import masked
 from hookbus.dispatch.payload import Payload
 from hookbus.models import Decision, OtherBlock
 from hookbus.schemas.secret_fields import SecretPath
+from hookbus.schemas.secret_values import secrets_in
 from hookbus.wire.decision import decode_decision, encode_decision, encode_record
 from hookbus.wire.limits import MAX_TEXT, cut
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hookbus.dispatch.masking import without_secrets
 from hookbus.dispatch.task import Task
+from hookbus.schemas.secret_values import without_secrets
 from hookbus.wire.event import replace_members
 from hookbus.wire.input import encode_input
 

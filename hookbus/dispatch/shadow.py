@@ -8,12 +8,13 @@ from typing import Final
 
 from hookbus.dispatch.aggregate import Asked, record_of
 from hookbus.dispatch.asking import Asking
-from hookbus.dispatch.masking import masked_record, secrets_in
+from hookbus.dispatch.masking import masked_record
 from hookbus.dispatch.payload import Payload
 from hookbus.dispatch.recorder import Recorder
 from hookbus.dispatch.task import Task
 from hookbus.models import PluginRecord
 from hookbus.runtimes.base import Allowance
+from hookbus.schemas.secret_values import secrets_in
 from hookbus.snapshot import Binding
 from hookbus.telemetry import Counters
 

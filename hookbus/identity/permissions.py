@@ -122,6 +122,7 @@ def _registry() -> Permissions:
             f"$KV.{subjects.STATE_BUCKET}.>",
             "hookbus.config.>",
             "hookbus.dlq.>",
+            subjects.RETRY_ALL,
             "$SRV.>",
         ),
         subscribe=(

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from hookbus.errors import Problem
+from hookbus.wire.redelivery import Redelivery
 
 MAX_PROBLEMS: Final = 100  # that one answer names
 
@@ -20,15 +21,20 @@ def refusal_answer(problems: tuple[Problem, ...]) -> bytes:
 
 
 def announce_answer(
-    state: str, generation: int, config: dict[str, Any], problems: tuple[Problem, ...]
+    state: str,
+    generation: int,
+    config: dict[str, Any],
+    problems: tuple[Problem, ...],
+    observers: Redelivery | None = None,
 ) -> bytes:
-    """Encode what an announcement or a goodbye came to."""
+    """Encode what an announcement or a goodbye came to; *observers* is left out if None."""
     return msgspec.json.encode(
         {
             "v": 1,
             "state": state,
             "generation": generation,
             "config": config,
+            **({"observers": observers} if observers else {}),
             "problems": [{"at": p.at, "message": p.message} for p in problems],
         }
     )

@@ -14,6 +14,7 @@ import msgspec
 from pydantic import ValidationError
 
 from hookbus import json_values
+from hookbus.errors import PermanentError
 from hookbus.loop import clock_of
 from hookbus.models import Block, Continue, HookEvent, Intercept
 from hookbus.plugin.chain import handled
@@ -66,7 +67,17 @@ class Slots:
 
 
 class HandlerFailed(Exception):
-    """The handler gave no usable verdict; the text may leave the plugin."""
+    """The handler gave no usable verdict; the text may leave the plugin.
+
+    Attributes:
+        letter: what a dead letter says of it; may leave the plugin, too.
+        is_permanent: trying again is of no use.
+    """
+
+    def __init__(self, text: str, *, letter: str = "", is_permanent: bool = False) -> None:
+        super().__init__(text)
+        self.letter = letter or text
+        self.is_permanent = is_permanent
 
 
 class Handling:
@@ -118,7 +129,7 @@ class Handling:
         """Show an observer its event.
 
         Raises:
-            HandlerFailed: The message should come again.
+            HandlerFailed: The message should come again, unless it says otherwise.
         """
         if self.unusable:
             raise HandlerFailed(self.unusable)
@@ -147,7 +158,7 @@ class Handling:
         except BaseException as e:  # a plugin author's code: it raises GeneratorExit, too
             if _is_meant_for(task, e):
                 raise
-            raise self._failed(hook) from e
+            raise self._failed(hook, e) from e
 
     async def _run_in_thread(self, hook: Hook, event: HookEvent[Any]) -> Any:
         slots = self.slots
@@ -172,9 +183,16 @@ class Handling:
         if not done.cancelled():
             done.exception()  # nobody waits for it any more
 
-    def _failed(self, hook: Hook) -> HandlerFailed:
+    def _failed(self, hook: Hook, error: BaseException) -> HandlerFailed:
+        """Say that it raised, and to an operator also what; the text is for the plugin's log."""
         log.exception("handler_failed hook=%s", hook.options.name)
-        return HandlerFailed("the handler raised; see the plugin's log")
+        is_permanent = isinstance(error, PermanentError)
+        kind = type(error).__name__
+        return HandlerFailed(
+            "the handler raised; see the plugin's log",
+            letter=f"{kind}: {error}" if is_permanent else f"{kind}; see the plugin's log",
+            is_permanent=is_permanent,
+        )
 
     def _verdict(self, call: Call, verdict: Any) -> bytes:
         if verdict is None:
@@ -259,7 +277,8 @@ def event_of(
         except ValidationError as e:
             where = e.errors(include_url=False, include_input=False)[0]["loc"]
             raise HandlerFailed(
-                f"the data does not fit {hook.payload.__name__} at {'/'.join(map(str, where))!r}"
+                f"the data does not fit {hook.payload.__name__} at {'/'.join(map(str, where))!r}",
+                is_permanent=True,
             ) from e
     chain = attributes.get("hbchain")
     try:
@@ -279,7 +298,7 @@ def event_of(
             extensions={k: v for k, v in attributes.items() if k not in _KNOWN_ATTRIBUTES},
         )
     except (KeyError, AttributeError) as e:
-        raise HandlerFailed(f"the call holds no CloudEvent: {e}") from e
+        raise HandlerFailed(f"the call holds no CloudEvent: {e}", is_permanent=True) from e
 
 
 async def _awaited(result: Awaitable[_Result] | _Result) -> _Result:

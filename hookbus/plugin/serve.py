@@ -18,25 +18,19 @@ from hookbus.loop import clock_of
 from hookbus.manifest.announcement import Announcement, encode_announcement
 from hookbus.manifest.hook import MAX_TIMEOUT_MS
 from hookbus.plugin.declare import Hook, Plugin
-from hookbus.plugin.handle import HandlerFailed, Handling
+from hookbus.plugin.handle import Handling
+from hookbus.plugin.observing import Observing
 from hookbus.presence import Endpoint, Presence, Service
 from hookbus.transport import Message, Subscription, Transport
-from hookbus.wire.call import decode_call, decode_observed
+from hookbus.wire.call import decode_call
 from hookbus.wire.limits import NOT_JSON
+from hookbus.wire.redelivery import Redelivery
 
 ANNOUNCE_TIMEOUT: Final = 2.0  # seconds to wait for the registry's answer
 GOODBYE_TIMEOUT: Final = 2.0  # seconds
 #: Seconds between announcements; the last repeats. Short at first: a bus starts all at once, and
 #: its registry takes longer than a plugin.
 BACK_OFF: Final = (0.1, 0.1, 0.1, 0.1, 0.2, 0.2, 0.2, 0.4, 0.4, 0.8, 1.0, 2.0, 5.0)
-
-OBSERVER_BACK_OFF: Final = (1.0, 5.0, 30.0, 120.0)  # seconds until an observed message comes again
-OBSERVER_TIMEOUT: Final = 300.0  # seconds after which an observer's handler is stopped
-WORKING_INTERVAL: Final = 10.0  # seconds; the stream delivers again after 30 without a word
-
-DONE: Final = b"+ACK"
-WORKING: Final = b"+WPI"
-TERMINATE: Final = b"+TERM "
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +43,7 @@ class AnnounceAnswer(msgspec.Struct, frozen=True):
         state: ``bound`` (it is asked), ``pending`` (it waits for an operator) or ``refused``.
         generation: number of the configuration that it is bound by; 0 is none.
         config: the values of ``[plugins.NAME.config]``, before ``env:`` and ``file:`` are read.
+        observers: how often observed messages come again, and when.
         problems: why it is not bound, each ``{"at": …, "message": …}``.
     """
 
@@ -56,6 +51,7 @@ class AnnounceAnswer(msgspec.Struct, frozen=True):
     state: str
     generation: int = 0
     config: dict[str, Any] = {}
+    observers: Redelivery | None = None
     problems: list[dict[str, str]] = []
 
 
@@ -78,6 +74,7 @@ class PluginServer:
         self._plugin = plugin
         self._transport = transport
         self._handling = Handling(plugin)
+        self._observing = Observing(plugin.name, self._handling, self._publish)
         self._loop = asyncio.get_running_loop()
         self._clock = clock_of(self._loop)
         self.instance = secrets.token_hex(8)
@@ -189,34 +186,9 @@ class PluginServer:
             await self._publish(message.reply, body)
 
     async def _on_observed(self, hook: Hook, message: Message, arrived: float) -> None:
-        if not message.reply.startswith(subjects.JETSTREAM_ACK):
-            return
-        try:
-            observed = decode_observed(message.data)
-        except NOT_JSON as e:
-            await self._publish(message.reply, TERMINATE + str(e).encode())
-            return
-        if observed.principal == self._plugin.name:  # R23: not told about what it emitted itself
-            await self._publish(message.reply, DONE)
-            return
-        working = self._loop.create_task(self._keep_working(message.reply))
-        try:
-            async with asyncio.timeout(OBSERVER_TIMEOUT):
-                await self._handling.observe(hook, observed)
-            answer = DONE
-        except (HandlerFailed, TimeoutError):
-            answer = again(message.reply)
-        finally:
-            working.cancel()
-        self._endpoints[hook.options.name].done(
-            self._clock() - arrived, "" if answer is DONE else "handler failed"
-        )
-        await self._publish(message.reply, answer)
-
-    async def _keep_working(self, reply: str) -> None:
-        while True:
-            await asyncio.sleep(WORKING_INTERVAL)
-            await self._publish(reply, WORKING)
+        error = await self._observing.take(hook, message)
+        if error is not None:
+            self._endpoints[hook.options.name].done(self._clock() - arrived, error)
 
     async def _publish(self, reply: str, body: bytes) -> None:
         try:
@@ -230,6 +202,7 @@ class PluginServer:
         except NOT_JSON as e:
             log.warning("malformed_config: %s", e)
             return
+        self._observing.redelivery = changed.observers or self._observing.redelivery
         self._configure(changed.config)
 
     def _configure(self, config: Mapping[str, Any]) -> None:
@@ -263,6 +236,7 @@ class PluginServer:
                 await asyncio.sleep(delay)
                 continue
             self.answered = answer
+            self._observing.redelivery = answer.observers or self._observing.redelivery
             self._configure(answer.config)
             self.on_answer(answer)
             return
@@ -292,16 +266,4 @@ class PluginServer:
 class _ConfigMessage(msgspec.Struct, frozen=True):
     v: Literal[1]
     config: dict[str, Any]
-
-
-def again(reply: str) -> bytes:
-    """Ask for an observed message again, later each time.
-
-    ``$JS.ACK.<stream>.<consumer>.<delivered>.…``, or with domain and account in front of the
-    stream; *delivered* counts from 1.
-    """
-    tokens = reply.split(".")
-    delivered = tokens[6] if len(tokens) >= 11 else tokens[4] if len(tokens) > 4 else "1"
-    count = int(delivered[:9]) if delivered.isdecimal() else 1
-    seconds = OBSERVER_BACK_OFF[min(count, len(OBSERVER_BACK_OFF)) - 1]
-    return b'-NAK {"delay":%d}' % int(seconds * 1e9)
+    observers: Redelivery | None = None

@@ -12,37 +12,51 @@ import msgspec
 from hookbus import presence, subjects
 from hookbus.config.flatten import flatten
 from hookbus.errors import ControlError, HookbusError
-from hookbus.manifest.fields import LARGEST_INTEGER
 from hookbus.manifest.problems import shown
 from hookbus.models import Mode
 from hookbus.operations import DEFAULT_WAIT_MS
 from hookbus.registry.history import history_view
 from hookbus.registry.registry import Registry
+from hookbus.registry.requests import (
+    Operation,
+    flag_of,
+    integer_of,
+    invalid,
+    name_of,
+    read_request,
+    seconds_of,
+)
 from hookbus.registry.settings_changes import SettingsChange, tell_changed_configs
 from hookbus.registry.type_changes import type_changes
 from hookbus.registry.type_views import types_view, unknown_type
 from hookbus.registry.views import difference, plain, plugin_view
 from hookbus.transport import Transport
 from hookbus.wire.decision import ErrorBody, encode_answer, encode_error
-from hookbus.wire.limits import NOT_JSON
 
 POLL: Final = 0.02  # seconds between two questions to the dispatchers
 WINDOW: Final = 0.1  # seconds to collect answers
 MAX_WAIT_MS: Final = 60_000  # nobody's question goes round for ever
 MAX_AT_ONCE: Final = 16  # requests of one principal
 DEFAULT_HISTORY: Final = 10  # generations
-MAX_OVERRIDE_S: Final = 10 * 365 * 24 * 3_600
 
-
-Operation = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+#: What each observer is told to be like in `list`, by plugin and hook.
+LookAtObservers = Callable[[], Awaitable[Mapping[tuple[str, str], Any]]]
 
 
 class Control:
     """Answers ``hookbus.ctl.<principal>.<operation>``. It is never hooked (R24)."""
 
-    def __init__(self, registry: Registry, transport: Transport) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        transport: Transport,
+        observers: LookAtObservers,
+        more: Mapping[str, Operation],
+    ) -> None:
+        """*more* operations are carried out like our own."""
         self._registry = registry
         self._transport = transport
+        self._observers = observers
         self._running: Counter[str] = Counter()
         self._operations: dict[str, Operation] = {
             "list": self._list,
@@ -56,6 +70,7 @@ class Control:
             "history": self._history,
             "types": self._types,
             "wait_generation": self._wait_generation,
+            **more,
         }
 
     async def answer(self, principal: str, operation: str, body: bytes) -> bytes:
@@ -67,7 +82,7 @@ class Control:
                     f" {shown(principal)}",
                     code="invalid_request",
                 )
-            request = _request(body)
+            request = read_request(body)
             handler = self._operations.get(operation)
             if handler is None:
                 known = ", ".join(self._operations)
@@ -104,8 +119,9 @@ class Control:
         known = {*state.announced, *(b.plugin for b in made.bound.document.bindings)}
         names = sorted({*known, *refused})
         present = await asyncio.gather(*(self._replicas(name) for name in names))
+        observers = await self._observers()
         plugins = [
-            plugin_view(name, made, replicas, refused.get(name, ()))
+            plugin_view(name, made, replicas, refused.get(name, ()), observers)
             for name, replicas in zip(names, present, strict=True)
             if replicas or name in known
         ]
@@ -123,51 +139,51 @@ class Control:
         ]
 
     async def _remove(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
-        made = await self._registry.remove(_name(request), principal, _seconds(request))
+        made = await self._registry.remove(name_of(request), principal, seconds_of(request))
         return {"generation": made.generation}
 
     async def _approve(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
-        made = await self._registry.approve(_name(request), principal, _seconds(request))
+        made = await self._registry.approve(name_of(request), principal, seconds_of(request))
         return {"generation": made.generation}
 
     async def _mode(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
-        plugin = _name(request)
+        plugin = name_of(request)
         if "mode" not in request:  # null takes an override back, which nobody must do by mistake
-            raise _invalid("/mode", "missing; expected a mode, or null to take the override back")
+            raise invalid("/mode", "missing; expected a mode, or null to take the override back")
         mode = request["mode"]
         if mode is not None and mode not in get_args(Mode):
             expected = ", ".join(get_args(Mode))
-            raise _invalid("/mode", f"expected one of {expected} or null, got {shown(mode)}")
-        hook = _name(request, "hook") if request.get("hook") is not None else None
-        seconds = _seconds(request)
+            raise invalid("/mode", f"expected one of {expected} or null, got {shown(mode)}")
+        hook = name_of(request, "hook") if request.get("hook") is not None else None
+        seconds = seconds_of(request)
         made = await self._registry.set_mode(plugin, hook, mode, seconds, by=principal)
         return {"generation": made.generation}
 
     async def _apply(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
         tree = request.get("settings")
         if not isinstance(tree, dict):
-            raise _invalid("/settings", f"expected an object, got {type(tree).__name__}")
-        is_trial = _flag(request, "dry_run")
+            raise invalid("/settings", f"expected an object, got {type(tree).__name__}")
+        is_trial = flag_of(request, "dry_run")
         change = await self._registry.settings.apply(tree, principal, is_trial=is_trial)
         return await self._changed(change)
 
     async def _rollback(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
-        generation = _integer(request, "generation", 0)
+        generation = integer_of(request, "generation", 0)
         return await self._changed(await self._registry.settings.rollback(generation, principal))
 
     async def _add_type(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
         """Nothing is made, and the generation is null, if events may be refused and no `force`."""
         name, schema = request.get("type"), request.get("schema")
         if not isinstance(name, str) or not subjects.is_event_type(name):
-            raise _invalid("/type", f"expected an event type like order_placed, got {shown(name)}")
+            raise invalid("/type", f"expected an event type like order_placed, got {shown(name)}")
         if not isinstance(schema, dict):
-            raise _invalid("/schema", f"expected a JSON Schema, an object, got {shown(schema)}")
+            raise invalid("/schema", f"expected a JSON Schema, an object, got {shown(schema)}")
         change = await self._registry.settings.add_type(
             name,
             schema,
             principal,
-            is_trial=_flag(request, "dry_run"),
-            is_forced=_flag(request, "force"),
+            is_trial=flag_of(request, "dry_run"),
+            is_forced=flag_of(request, "force"),
         )
         return {**await self._changed(change), "owner": change.before.owner}
 
@@ -210,15 +226,15 @@ class Control:
 
     async def _history(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
         """Tell who made the last generations, when, and what each changed; the newest first."""
-        wanted = _integer(request, "n", DEFAULT_HISTORY)
+        wanted = integer_of(request, "n", DEFAULT_HISTORY)
         kept = await self._registry.configuration.generations()
         newest = kept[-1].number if kept else 0
         return {"generation": newest, "history": history_view(kept, wanted)}
 
     async def _wait_generation(self, principal: str, request: dict[str, Any]) -> dict[str, Any]:
         """Return when every dispatcher that answers serves at least that generation (L03)."""
-        wanted = _integer(request, "generation", 0)
-        timeout_ms = _integer(request, "timeout_ms", DEFAULT_WAIT_MS, MAX_WAIT_MS)
+        wanted = integer_of(request, "generation", 0)
+        timeout_ms = integer_of(request, "timeout_ms", DEFAULT_WAIT_MS, MAX_WAIT_MS)
         served: list[int] = []
         try:
             async with asyncio.timeout(timeout_ms / 1000):
@@ -241,59 +257,9 @@ class Control:
         return [generation for a in answers if (generation := _generation(a)) is not None]
 
 
-def _request(body: bytes) -> dict[str, Any]:
-    try:
-        request = msgspec.json.decode(body)
-    except NOT_JSON as e:
-        raise ControlError(f"not JSON: {e}", code="invalid_request") from e
-    if not isinstance(request, dict) or request.get("v") != 1:
-        raise ControlError("expected an object with v 1", code="invalid_request", pointer="/v")
-    return request
-
-
-def _name(request: dict[str, Any], member: str = "plugin") -> str:
-    name = request.get(member)
-    if not isinstance(name, str) or not subjects.is_name(name):
-        raise _invalid(f"/{member}", f"expected a {member}'s name, got {shown(name)}")
-    return name
-
-
-def _seconds(request: dict[str, Any]) -> int | None:
-    """How long an override lasts; None has no end."""
-    if request.get("for_s") is None:
-        return None
-    seconds = _integer(request, "for_s", 1, MAX_OVERRIDE_S)
-    if seconds == 0:
-        raise _invalid("/for_s", "expected an integer from 1, got 0; null has no end")
-    return seconds
-
-
 def _generation(answer: dict[str, Any]) -> int | None:
     """What a dispatcher serves; anybody may answer in its name, and in any shape."""
     match answer.get("endpoints"):
         case [{"data": {"generation": int(generation)}}, *_]:
             return generation
     return None
-
-
-def _flag(request: Mapping[str, Any], name: str) -> bool:
-    """A slip here must not carry out what was only to be tried."""
-    said = request.get(name)
-    if said is not None and not isinstance(said, bool):
-        raise _invalid(f"/{name}", f"expected true or false, got {shown(said)}")
-    return said is True
-
-
-def _integer(
-    request: dict[str, Any], member: str, default: int, most: int = LARGEST_INTEGER
-) -> int:
-    value = request.get(member)
-    if value is None:
-        return default
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-        raise _invalid(f"/{member}", f"expected an integer, 0 … {most}, got {shown(value)}")
-    return value
-
-
-def _invalid(pointer: str, message: str) -> ControlError:
-    return ControlError(message, code="invalid_request", pointer=pointer)

@@ -1,4 +1,4 @@
-"""The values of ``[plugins.NAME.config]``, and how a plugin's replicas hear of them."""
+"""What a plugin's replicas hear of the settings: ``[plugins.NAME.config]``, ``[observers]``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def plugin_config(settings: Settings, plugin: str) -> dict[str, Any]:
     return dict(said.config) if said else {}
 
 
-async def tell_config(transport: Transport, plugin: str, config: dict[str, Any]) -> None:
-    """Tell every replica of *plugin* its new configuration."""
-    body = msgspec.json.encode({"v": 1, "config": config})
+async def tell_config(transport: Transport, plugin: str, settings: Settings) -> None:
+    """Tell every replica of *plugin* what the settings say now."""
+    config, observers = plugin_config(settings, plugin), settings.observers.redelivery
+    body = msgspec.json.encode({"v": 1, "config": config, "observers": observers})
     await transport.publish(subjects.config(plugin), body)

@@ -207,7 +207,8 @@ class Registry:
             await self._store.keep(plugin, let_wait(known, announcement), state)
             made = await self._write(announcement)
             config = plugin_config(state.settings, plugin)
-            return announce_answer("pending", made.generation, config, (waits,))
+            observers = state.settings.observers.redelivery
+            return announce_answer("pending", made.generation, config, (waits,), observers)
         refusal = await self._refuse_change(announcement, state)
         if known is not None and refusal is not None:
             await self._store.keep(plugin, let_wait(known, announcement), state)
@@ -220,8 +221,9 @@ class Registry:
             why = made.bound.pending[plugin] if made.state.applied else NOTHING_YET
             problem = Problem("", why)
             return announce_answer("pending", made.generation, {}, (problem,))
-        config = plugin_config(made.state.settings, plugin)
-        return announce_answer("bound", made.generation, config, ())
+        settings = made.state.settings
+        config, observers = plugin_config(settings, plugin), settings.observers.redelivery
+        return announce_answer("bound", made.generation, config, (), observers)
 
     def _awaited(self, announcement: Announcement, state: State) -> Problem | None:
         known = state.announced.get(announcement.plugin)

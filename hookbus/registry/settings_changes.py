@@ -203,14 +203,17 @@ class SettingsChanges:
 
 
 async def tell_changed_configs(transport: Transport, change: SettingsChange) -> None:
-    """Tell the plugins whose configuration is another one now."""
+    """Tell the plugins for whom the settings say something else now."""
     if change.made is None:
         return
     before, after = change.before.settings, change.made.state.settings
-    for plugin in sorted({*before.plugins, *after.plugins}):
-        config = plugin_config(after, plugin)
-        if config != plugin_config(before, plugin):
-            await tell_config(transport, plugin, config)
+    named = {*before.plugins, *after.plugins}
+    changed = {p for p in named if plugin_config(after, p) != plugin_config(before, p)}
+    if after.observers != before.observers:
+        bindings = change.made.bound.document.bindings
+        changed |= {binding.plugin for binding in bindings if binding.phase == "observe"}
+    for plugin in sorted(changed):
+        await tell_config(transport, plugin, after)
 
 
 def _unless_applied_instead(own: Applied) -> Settle:

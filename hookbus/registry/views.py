@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -15,8 +16,13 @@ from hookbus.snapshot import Binding
 
 
 def plugin_view(
-    name: str, made: Made, replicas: list[dict[str, Any]], refused: tuple[Problem, ...]
+    name: str,
+    made: Made,
+    replicas: list[dict[str, Any]],
+    refused: tuple[Problem, ...],
+    observers: Mapping[tuple[str, str], Any],
 ) -> dict[str, Any]:
+    """Show one plugin; *observers* is how far each of all observing hooks is."""
     bound, state = made.bound, made.state
     bindings = [b for b in bound.document.bindings if b.plugin == name]
     announcement = state.announced.get(name)
@@ -30,7 +36,11 @@ def plugin_view(
         "problem": problem or None,
         "candidate_of": announcement.candidate_of if announcement else None,
         "hooks": [
-            {**_hook(b, bound.origins.get((name, b.hook), {})), "announced": b.hook in served}
+            {
+                **_hook(b, bound.origins.get((name, b.hook), {})),
+                "announced": b.hook in served,
+                **({"observer": observers.get((name, b.hook))} if b.phase == "observe" else {}),
+            }
             for b in bindings
         ],
         "replicas": replicas,

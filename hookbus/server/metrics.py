@@ -8,12 +8,25 @@ plugins that are or were bound.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from hookbus.presence import Endpoint
-from hookbus.server.exposition import Family, Sample, counter, gauge, histogram
+from hookbus.registry.observing import ObserverState
+from hookbus.server.exposition import Family, Kind, Sample, counter, gauge, histogram
 from hookbus.telemetry import COUNTERS, MAX_PLUGINS
+
+#: name, kind, member of `ObserverState`, help
+_OF_OBSERVERS: Final[tuple[tuple[str, Kind, str, str], ...]] = (
+    ("hookbus_observer_waiting", "gauge", "waiting", "Events that an observer has not handled."),
+    ("hookbus_observer_dead_letters", "gauge", "letters", "Events that it could not handle."),
+    (
+        "hookbus_observer_discarded_total",
+        "counter",
+        "discarded",
+        "Events that the stream's limits took away before it had them; at most.",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +36,7 @@ class RegistryStats:
     generation: int
     bound: int
     endpoints: tuple[Endpoint, ...]
+    observers: Mapping[tuple[str, str], ObserverState] = field(default_factory=dict)
 
 
 def of_process(role: str, version: str, *, is_connected: bool, is_ready: bool) -> Iterator[Family]:
@@ -96,6 +110,12 @@ def of_registry(stats: RegistryStats) -> Iterator[Family]:
     yield gauge("hookbus_bound_plugins", "Plugins that are bound.", stats.bound)
     yield _by_endpoint("requests", "Requests answered.", stats.endpoints)
     yield _by_endpoint("errors", "Requests that failed.", stats.endpoints)
+    for name, kind, member, what in _OF_OBSERVERS:
+        samples = tuple(
+            Sample(getattr(state, member), {"plugin": plugin, "hook": hook})
+            for (plugin, hook), state in sorted(stats.observers.items())[:MAX_PLUGINS]
+        )
+        yield Family(name, kind, what, samples)
 
 
 def _generation(generation: int) -> Family:

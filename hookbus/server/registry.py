@@ -17,8 +17,12 @@ from hookbus.keyvalue import Entry, KeyValue, NatsKeyValue, Watch
 from hookbus.presence import Endpoint, Presence, Service
 from hookbus.registry.configuration import Made
 from hookbus.registry.control import Control
+from hookbus.registry.dead_letters import DeadLetters
+from hookbus.registry.letter_box import LetterBox
+from hookbus.registry.observer_control import ObserverControl
 from hookbus.registry.observers import ensure_streams, sync_consumers
-from hookbus.registry.plugin_config import plugin_config, tell_config
+from hookbus.registry.observing import Observing
+from hookbus.registry.plugin_config import tell_config
 from hookbus.registry.registry import Registry
 from hookbus.registry.settings_changes import Source, tell_changed_configs
 from hookbus.server.exposition import Family
@@ -29,6 +33,7 @@ from hookbus.server.rpc import Rpc
 from hookbus.snapshot import Binding, is_document
 from hookbus.streams import NatsStreams
 from hookbus.transport import NatsTransport
+from hookbus.wire.redelivery import Redelivery
 
 RETRY: Final = 0.25  # seconds between attempts to write the configuration
 LOOK: Final = 0.5  # seconds between two looks at the settings file
@@ -95,7 +100,11 @@ class _Serving:
         self._rpc = rpc
         self._watch = watch
         self._streams = NatsStreams(transport)
-        self._control = Control(registry, transport)
+        box = LetterBox(transport, self._streams)
+        self._observing = Observing(self._streams, box)
+        self._letters = DeadLetters(transport, self._streams)
+        on_observers = ObserverControl(registry, self._streams, box).operations
+        self._control = Control(registry, transport, self._observing.look, on_observers)
         self._announced = Endpoint(
             "announce", subjects.ANNOUNCE_ALL, subjects.REGISTRY_QUEUE, data=lambda: self.health
         )
@@ -112,6 +121,7 @@ class _Serving:
         self._made: Made | None = None
         self._file_problem: str | None = None
         self._ensured: StreamsSettings | None = None
+        self._redelivery = Redelivery()
         self._lack: Lack | None = None
         self._again = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -137,6 +147,7 @@ class _Serving:
             "file": self._registry.settings.file,
             "waiting": self._made is not None and current is None,
             "settings_problem": self._file_problem or self._registry.configuration.problem,
+            "observers": self._observing.totals(),
         }
 
     def stats(self) -> RegistryStats:
@@ -145,6 +156,7 @@ class _Serving:
             generation=current.number if current else 0,
             bound=len(current.plugins) if current else 0,
             endpoints=(self._announced, self._asked),
+            observers=self._observing.states,
         )
 
     async def start(self, config: KeyValue) -> None:
@@ -156,10 +168,12 @@ class _Serving:
             log.warning("no settings are applied yet; next: hookbus settings apply FILE")
         self._mending = await config.watch(subjects.CONFIG_KEY, self._on_configuration)
         await self._presence.start()
+        await self._letters.start()
         await self._rpc.start()
         self._transport.on_reconnect(self._again.set)
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._keep()), loop.create_task(self._follow_file())]
+        tasks = (self._keep(), self._follow_file(), self._observing.keep_looking())
+        self._tasks = [loop.create_task(task) for task in tasks]
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -169,6 +183,7 @@ class _Serving:
         if self._mending is not None:
             await self._mending.stop()
         await self._rpc.stop()
+        await self._letters.stop()
         self._registry.stop()
         await self._presence.stop()
 
@@ -182,8 +197,7 @@ class _Serving:
     async def _written(self, made: Made) -> None:
         """Tell everybody: the settings may be others than before a restart."""
         for plugin in sorted({binding.plugin for binding in made.bound.document.bindings}):
-            config = plugin_config(made.state.settings, plugin)
-            await tell_config(self._transport, plugin, config)
+            await tell_config(self._transport, plugin, made.state.settings)
         self._made = made
 
     async def _keep(self) -> None:
@@ -234,6 +248,7 @@ class _Serving:
         if lack is not None and lack != self._lack:  # said once, however often it is written
             log.warning("%s", lack)
         self._lack = lack
+        self._redelivery = settings.observers.redelivery
         if settings.streams != self._ensured:
             await ensure_streams(self._streams, settings)
             self._ensured = settings.streams
@@ -249,7 +264,7 @@ class _Serving:
             self._again.set()
 
     async def _on_bindings(self, bindings: tuple[Binding, ...]) -> None:
-        await sync_consumers(self._streams, bindings)
+        await sync_consumers(self._streams, bindings, self._redelivery)
 
     async def _on_announce(self, subject: str, body: bytes) -> bytes:
         plugin = subject.rpartition(".")[2]

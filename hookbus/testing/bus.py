@@ -14,6 +14,10 @@ from hookbus.message import Message
 from hookbus.plugin import Plugin, PluginServer
 from hookbus.registry import observers
 from hookbus.registry.control import Control
+from hookbus.registry.dead_letters import DeadLetters
+from hookbus.registry.letter_box import LetterBox
+from hookbus.registry.observer_control import ObserverControl
+from hookbus.registry.observing import Observing
 from hookbus.registry.registry import Registry
 from hookbus.registry.settings_changes import Source
 from hookbus.snapshot import Binding
@@ -72,8 +76,14 @@ class Bus:
         self.registry = Registry(transport, config, state, source, now)
         self.streams = self._backend.streams(transport)
         await observers.ensure_streams(self.streams, source.settings or Settings())
-        self.registry.configuration.on_bindings = _consumers_on(self.streams)
-        answering = Control(self.registry, transport)
+        self.registry.configuration.on_bindings = _consumers_on(self.streams, self.registry)
+        box = LetterBox(transport, self.streams)
+        self.observing = Observing(self.streams, box)
+        letters = self.dead_letters = DeadLetters(transport, self.streams)
+        on_observers = ObserverControl(self.registry, self.streams, box).operations
+        answering = Control(self.registry, transport, self.observing.look, on_observers)
+        await letters.start()
+        self._closing.append(letters.stop)
 
         async def on_announce(message: Message) -> None:
             plugin = message.subject.split(".")[2]
@@ -183,8 +193,17 @@ def _ignore(message: Message) -> None:
     """Nobody is answered."""
 
 
-def _consumers_on(streams: Streams) -> Callable[[tuple[Binding, ...]], Awaitable[None]]:
-    async def sync(bindings: tuple[Binding, ...]) -> None:
-        await observers.sync_consumers(streams, bindings)
+def _consumers_on(
+    streams: Streams, registry: Registry
+) -> Callable[[tuple[Binding, ...]], Awaitable[None]]:
+    redelivery = Settings().observers.redelivery
 
+    async def on_settings(settings: Settings) -> None:
+        nonlocal redelivery
+        redelivery = settings.observers.redelivery
+
+    async def sync(bindings: tuple[Binding, ...]) -> None:
+        await observers.sync_consumers(streams, bindings, redelivery)
+
+    registry.configuration.on_settings = on_settings
     return sync

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from hookbus import subjects
 from hookbus.message import Message
-from hookbus.streams import ConsumerSpec, StreamSpec
+from hookbus.streams import ConsumerSpec, StoredMessage, StreamSpec
 from hookbus.testing.memory_message import MemoryMessage
 
 _NO_ROOM: Final = 10047
@@ -28,15 +30,17 @@ class Stream:
 
     spec: StreamSpec
     refusal: str | None = None  # what it answers to every message: its disk is full
-    messages: list[Message] = field(default_factory=list)
+    messages: list[StoredMessage | None] = field(default_factory=list)  # None was removed
     sequences_by_id: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Consumer:
-    """How far one durable consumer is."""
+    """How far one durable consumer is; *place* is the last sequence that it has come to."""
 
     spec: ConsumerSpec
+    created: float
+    place: int = 0
     due: deque[int] = field(default_factory=deque)  # sequences to deliver next
     deliveries: dict[int, int] = field(default_factory=dict)  # of what is not acknowledged
     timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
@@ -59,10 +63,13 @@ class JetStream:
     def set_consumer(self, spec: ConsumerSpec) -> None:
         known = self.consumers.get((spec.stream, spec.name))
         if known is None:
-            self.consumers[spec.stream, spec.name] = Consumer(spec)
-        else:
-            known.spec = spec
-            self._deliver_due(known)
+            messages = self.streams[spec.stream].messages
+            place = len(messages) if spec.start is None else spec.start - 1
+            known = Consumer(spec, time.time(), place)
+            self.consumers[spec.stream, spec.name] = known
+            known.due.extend(m.sequence for m in messages[place:] if m and _is_for(spec, m))
+        known.spec = spec
+        self._deliver_due(known)
 
     def delete_consumer(self, stream: str, name: str) -> None:
         consumer = self.consumers.pop((stream, name), None)
@@ -82,7 +89,10 @@ class JetStream:
         taking = [
             stream
             for stream in self.streams.values()
-            if subjects.type_matches(stream.spec.subject, message.subject)
+            if any(
+                subjects.type_matches(pattern, message.subject)
+                for pattern in (stream.spec.subject, *stream.spec.more_subjects)
+            )
         ]
         for stream in taking:
             self._store(stream, message)
@@ -99,14 +109,20 @@ class JetStream:
         if known is not None:
             self._confirm(message.reply, {"stream": name, "seq": known, "duplicate": True})
             return
-        stream.messages.append(message)
-        sequence = len(stream.messages)
+        sequence = len(stream.messages) + 1
+        stored = StoredMessage(
+            message.subject,
+            message.data,
+            message.headers,
+            sequence=sequence,
+            stored_at=time.time(),
+        )
+        stream.messages.append(stored)
         if identity:
             stream.sequences_by_id[identity] = sequence
         self._confirm(message.reply, {"stream": name, "seq": sequence})
         for consumer in self.consumers.values():
-            wanted = consumer.spec.filter_subject
-            if consumer.spec.stream == name and subjects.type_matches(wanted, message.subject):
+            if consumer.spec.stream == name and _is_for(consumer.spec, stored):
                 consumer.due.append(sequence)
                 self._deliver_due(consumer)
 
@@ -125,6 +141,8 @@ class JetStream:
             return False
         loop = asyncio.get_running_loop()
         stored = self.streams[spec.stream].messages[sequence - 1]
+        if stored is None:
+            return True  # it is gone, and nobody waits for it
         count = consumer.deliveries.get(sequence, 0) + 1
         reply = (
             f"{subjects.JETSTREAM_ACK}{spec.stream}.{spec.name}.{count}.{sequence}."
@@ -134,6 +152,7 @@ class JetStream:
         if not self._hand_to_group(message, spec.deliver_subject, spec.deliver_group):
             return False
         consumer.delivered += 1
+        consumer.place = max(consumer.place, sequence)
         consumer.deliveries[sequence] = count
         self._deliver_again_in(consumer, sequence, spec.ack_wait)
         return True
@@ -171,6 +190,8 @@ class JetStream:
         elif word in ("", "+ACK", "+TERM"):
             self._cancel_timer(consumer, sequence)
             deliveries = consumer.deliveries.pop(sequence)
+            if self.streams[consumer.spec.stream].spec.is_work_queue:
+                self.streams[consumer.spec.stream].messages[sequence - 1] = None
             if word == "+TERM":
                 self._advise(
                     consumer.spec, "MSG_TERMINATED", sequence, deliveries, {"reason": detail}
@@ -192,10 +213,16 @@ class JetStream:
             "consumer": spec.name,
             "stream_seq": sequence,
             "deliveries": deliveries,
+            "timestamp": datetime.now(UTC).isoformat(),
             **more,
         }
         subject = f"{_ADVISORY}.{what}.{spec.stream}.{spec.name}"
         self._route(MemoryMessage(subject, _json(advisory)))
+
+
+def _is_for(spec: ConsumerSpec, message: StoredMessage) -> bool:
+    filters = (spec.filter_subject, *spec.more_filters)
+    return any(subjects.type_matches(pattern, message.subject) for pattern in filters)
 
 
 def _json(content: dict[str, Any]) -> bytes:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from hookbus.errors import Disconnected, TransportError
-from hookbus.message import Message
-from hookbus.streams import ConsumerSpec, StreamSpec
+from hookbus.streams import ConsumerSpec, Extent, Place, StoredMessage, StreamSpec
+from hookbus.subjects import type_matches
 from hookbus.testing.jetstream import Stream
 from hookbus.testing.memory import MemoryBroker, MemoryTransport
 
@@ -47,9 +49,51 @@ class MemoryStreams:
             if consumer.spec.stream == stream
         ]
 
-    async def read(self, stream: str, sequence: int) -> Message | None:
+    async def restart_consumer(self, spec: ConsumerSpec) -> None:
+        await self.delete_consumer(spec.stream, spec.name)
+        await self.ensure_consumer(spec)
+
+    async def places(self, stream: str) -> dict[str, Place]:
+        self._require_stream(stream)
+        consumers = self._broker.jetstream.consumers.values()
+        return {
+            consumer.spec.name: Place(
+                consumer.created,
+                min(consumer.deliveries, default=consumer.place + 1),
+                consumer.place,
+                sum(sequence not in consumer.deliveries for sequence in consumer.due),
+                len(consumer.deliveries),
+            )
+            for consumer in consumers
+            if consumer.spec.stream == stream
+        }
+
+    async def place(self, stream: str, name: str) -> Place | None:
+        return (await self.places(stream)).get(name)
+
+    async def extent(self, stream: str, subject: str = "") -> Extent:
+        messages = self._require_stream(stream).messages
+        first = next((m.sequence for m in messages if m is not None), len(messages) + 1)
+        counted = Counter(m.subject for m in messages if m and type_matches(subject, m.subject))
+        return Extent(first, len(messages), counted)
+
+    async def read(self, stream: str, sequence: int) -> StoredMessage | None:
         messages = self._require_stream(stream).messages
         return messages[sequence - 1] if 0 < sequence <= len(messages) else None
+
+    async def find(self, stream: str, start: int, *subjects: str) -> StoredMessage | None:
+        messages = filter(None, self._require_stream(stream).messages[max(0, start - 1) :])
+        fitting = (m for m in messages if any(type_matches(s, m.subject) for s in subjects))
+        return next(fitting, None)
+
+    async def count(self, stream: str, start: int, *subjects: str) -> int:
+        messages = filter(None, self._require_stream(stream).messages[max(0, start - 1) :])
+        return sum(any(type_matches(s, m.subject) for s in subjects) for m in messages)
+
+    async def delete(self, stream: str, sequence: int) -> None:
+        messages = self._require_stream(stream).messages
+        if 0 < sequence <= len(messages):
+            messages[sequence - 1] = None
 
     def _require_stream(self, name: str) -> Stream:
         self._require_connection(f"stream {name!r}")

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from hookbus.presence import Endpoint
+from hookbus.registry.observing import ObserverState
 from hookbus.server.metrics import RegistryStats, of_dispatcher, of_process, of_registry
 from hookbus.telemetry import COUNTERS
 from tests.docs.page import Page
@@ -18,7 +19,9 @@ def test_the_page_names_every_metric_with_its_labels_and_no_other() -> None:
     families = [
         *of_process("dispatcher", "0.1.0", is_connected=True, is_ready=True),
         *of_dispatcher(stats(plugins=("a",), **{"a/enforce": "open"})),
-        *of_registry(RegistryStats(1, 1, (Endpoint("announce", "x", "q"),))),
+        *of_registry(
+            RegistryStats(1, 1, (Endpoint("announce", "x", "q"),), {("a", "b"): ObserverState()})
+        ),
     ]
     served = {
         family.name: {label for sample in family.samples for label in sample.labels} - {"le"}

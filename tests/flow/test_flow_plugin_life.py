@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from hookbus import Block, HookEvent, MessageReceived, Plugin, subjects
+from hookbus.config.settings import Settings, parse_settings
 from hookbus.plugin import PluginServer
 from hookbus.registry.plugin_config import tell_config
 from tests.flow.bus import Bus, calm_plugin
@@ -35,7 +36,7 @@ async def test_a_changed_configuration_reaches_every_replica_at_once(bus: Bus) -
         replica.on_config(heard.append)
         await bus.serve(replica)
 
-    await tell_config(bus.registry_transport, "a", {"limit": 4})
+    await tell_config(bus.registry_transport, "a", _with_limit(4))
     await bus.until(lambda: len(heard) == 4)
 
     assert [replica.config for replica in replicas] == [{"limit": 4}, {"limit": 4}]
@@ -55,7 +56,7 @@ async def test_an_equal_or_malformed_configuration_changes_nothing(bus: Bus) -> 
         b'{"v":1,"config":{"limit":3}}',
     ):
         await bus.transport.publish(subjects.config("a"), body)
-    await tell_config(bus.transport, "a", {"limit": 5})
+    await tell_config(bus.transport, "a", _with_limit(5))
     await bus.until(lambda: bool(heard))
 
     assert heard == [{"limit": 5}]
@@ -226,3 +227,7 @@ async def test_the_service_api_answers_only_to_inboxes(bus: Bus) -> None:
     await bus.ask("PING", "a")
 
     assert heard == []
+
+
+def _with_limit(limit: int) -> Settings:
+    return parse_settings({"plugins": {"a": {"config": {"limit": limit}}}}, "the test's settings")

@@ -51,6 +51,7 @@ PUBLISH = (
     "hookbus.observe.message_received",
     "hookbus.input.message_received",
     "hookbus.dlq.guard.hook",
+    "hookbus.retry.guard.hook",
     "_INBOX.chat.x",
     "_INBOX.shop.x",
     "_INBOX.guard.x",
@@ -120,6 +121,7 @@ SUBSCRIBE = (
     "hookbus.observe.>",
     "hookbus.input.>",
     "hookbus.dlq.>",
+    "hookbus.retry.>",
     "_INBOX.>",
     "_INBOX.*.x",
     "_INBOX.chat.x",
@@ -213,6 +215,7 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
             "hookbus.config.guard",
             "hookbus.config.chat",
             "hookbus.dlq.guard.hook",
+            "hookbus.retry.guard.hook",
             *(s for s in PUBLISH if s.startswith(("_INBOX.", "$JS.A", "$KV.", "$SRV."))),
         },
         {

@@ -34,6 +34,11 @@ def test_an_empty_tree_is_the_defaults_of_the_protocol() -> None:
         "trace_sampling": 0.01,
         "replicas": 1,
         "breaker": {"failures": 5, "open_ms": 1000, "max_open_ms": 30000},
+        "observers": {
+            "ack_wait_ms": 30_000,
+            "max_deliver": 5,
+            "backoff_ms": (1_000, 5_000, 30_000, 120_000),
+        },
         "patch": {"max_ops": 256, "max_growth": 4.0},
         "streams": {
             "DECISIONS": {"max_age": 7 * DAY, "max_bytes": GIB},

@@ -11,10 +11,10 @@ import pytest
 from hookbus.catalog import TypeSettings
 from hookbus.decision_log.records import decision_of, shadow_of
 from hookbus.dispatch.inputs import input_of
-from hookbus.dispatch.masking import MASK, without_secrets
 from hookbus.dispatch.task import Task, task_of
 from hookbus.errors import InvalidEvent
 from hookbus.schemas.secret_fields import secret_paths
+from hookbus.schemas.secret_values import MASK, without_secrets
 from hookbus.snapshot import ConfigDocument, Limits, Snapshot
 from hookbus.wire.call import decode_call, decode_observed
 from hookbus.wire.event import decode_event

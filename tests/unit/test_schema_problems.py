@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hookbus.catalog import EventType, TypeSettings
-from hookbus.dispatch.masking import secrets_in
 from hookbus.schemas.problems import check_schema
 from hookbus.schemas.secret_fields import MAX_PATHS
+from hookbus.schemas.secret_values import secrets_in
 from tests.unit.schema_strategies import schemas
 
 SECRET = {"type": "string", "x-hookbus-secret": True}

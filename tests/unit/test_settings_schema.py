@@ -42,6 +42,7 @@ WHOLE: dict[str, Any] = {
     "trace_sampling": 1,
     "replicas": 3,
     "breaker": {"failures": 1, "open_ms": 1, "max_open_ms": 1},
+    "observers": {"ack_wait_ms": 100, "max_deliver": 1, "backoff_ms": [1]},
     "patch": {"max_ops": 1, "max_growth": 1.5},
     "streams": {
         "DECISIONS": {"max_age": "7d", "max_bytes": "1GiB"},

@@ -9,6 +9,7 @@ from typing import Any, Final
 from hookbus.cli.doctor.finding import Finding, ok, problem
 from hookbus.cli.doctor.view import BusView
 from hookbus.cli.overrides import lines, overrides_in_force, unserved_hooks
+from hookbus.cli.plugins.observers import discards
 from hookbus.registry.policy import ModeOverride, Overrides
 
 #: Seconds after which an override without an end counts as forgotten.
@@ -25,6 +26,7 @@ def judge_plugins(view: BusView, now: float) -> Iterator[Finding]:
     bound = sum(plugin["state"] == "bound" for plugin in view.listed["plugins"])
     if not wrong:
         yield ok("plugins", f"{bound} bound, all of them answer" if bound else "none is bound")
+    yield from _observers(view)
     yield _breakers(view)
     yield _overrides(overrides_in_force(view.settings, now), now)
 
@@ -48,6 +50,26 @@ def _plugin(plugin: dict[str, Any], removed: Container[str]) -> Iterator[Finding
     elif why:
         next_ = "two plugins with one name? give one another name, or raise its version"
         yield problem("plugins", f"{name}: a replica is refused: {why}", next_)
+
+
+def _observers(view: BusView) -> Iterator[Finding]:
+    """What observers could not handle, and what they never had."""
+    wrong = False
+    for plugin in (view.listed or {"plugins": []})["plugins"]:
+        for hook in plugin["hooks"]:
+            state, name = hook.get("observer"), f"{plugin['plugin']}/{hook['name']}"
+            if state is not None and state["letters"]:
+                wrong = True
+                said = f"{name} could not handle {state['letters']} events: they are dead letters"
+                next_ = f"'hookbus dlq --plugin {plugin['plugin']}' says why"
+                yield problem("observers", said, next_)
+            if state is not None and (lost := discards(state)):
+                wrong = True
+                said = f"{name} never had {lost} events: the stream's limits took them before"
+                next_ = "start it, or raise streams.OBSERVE.max_bytes and max_age in the settings"
+                yield problem("observers", said, next_)
+    if not wrong:
+        yield ok("observers", "no dead letters, and nothing was lost")
 
 
 def _breakers(view: BusView) -> Finding:

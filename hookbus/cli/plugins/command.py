@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.text import Text
 
 from hookbus.cli.backtest.command import backtest
 from hookbus.cli.errors import FOUND, fail
+from hookbus.cli.moments import parse_since
 from hookbus.cli.operating import (
     QUIET,
     Json,
@@ -25,6 +27,8 @@ from hookbus.cli.operating import (
 from hookbus.cli.overrides import lines, mode_override, overrides_in_force, unserved_hooks
 from hookbus.cli.plugins.explain import explain_plugin
 from hookbus.cli.plugins.mode import For, mode, parse_duration
+from hookbus.cli.plugins.observers import observer_lines
+from hookbus.cli.plugins.replay import replay, replayed, show_replay
 from hookbus.cli.plugins.show import show
 from hookbus.cli.printable import clean
 from hookbus.operations import request
@@ -43,6 +47,7 @@ def register(app: typer.Typer) -> None:
     group.command("approve")(approve)
     group.command("mode")(mode)
     group.command("backtest")(backtest)
+    group.command("replay")(replay)
     app.add_typer(group, name="plugins")
 
 
@@ -62,27 +67,45 @@ def remove(name: Name, duration: For = None, url: Url = None, as_json: Json = Fa
 
     Example: hookbus plugins remove guard-tools --for 1h
     """
-    _change("remove", name, duration, url, as_json=as_json)
+    _change("remove", name, duration, None, url, as_json=as_json)
 
 
-def approve(name: Name, duration: For = None, url: Url = None, as_json: Json = False) -> None:
+def approve(
+    name: Name,
+    duration: For = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="1h|MOMENT", help="Show its observers what was stored since then."),
+    ] = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
     """Let a plugin in: one that was removed, an upgrade that waits, one that nobody named.
 
     Where a settings file owns the bus, only a removal is undone; what is bound says the file.
 
     Example: hookbus plugins approve guard-tools
     """
-    _change("approve", name, duration, url, as_json=as_json)
+    moment = None if since is None else parse_since(since, datetime.now(UTC))
+    _change("approve", name, duration, moment, url, as_json=as_json)
 
 
 def _change(
-    operation: str, name: str, duration: str | None, url: str | None, *, as_json: bool
+    operation: str,
+    name: str,
+    duration: str | None,
+    since: datetime | None,
+    url: str | None,
+    *,
+    as_json: bool,
 ) -> None:
     said = {} if duration is None else {"for_s": parse_duration(duration)}
 
     async def change(transport: Transport, who: str) -> tuple[dict[str, Any], dict[str, Any]]:
         made = await request(transport, who, operation, plugin=name, **said)
         served = await wait_served(transport, who, made["generation"])
+        if since is not None:
+            served["replay"] = await replayed(transport, who, name, since)
         return served, await request(transport, who, "list")
 
     served, listed = ask(url, change)
@@ -90,6 +113,8 @@ def _change(
         print_json(served)
     else:
         print(f"{operation}d {name}; in force since generation {served['generation']}")
+        if since is not None:
+            show_replay(name, since, served["replay"])
     found = next((p for p in listed["plugins"] if p["plugin"] == name), None)
     if operation == "approve" and found is not None and found["state"] != "bound":
         fail(f"{name} is still not asked: {_why_not(found)}", FOUND)
@@ -117,6 +142,8 @@ def _show(listed: dict[str, Any], overrides: Overrides, console: Console) -> Non
     for line in lines(Overrides(modes=overrides.modes)):  # a removal is said with its plugin
         console.print(Text(f"* {line}", "yellow"))
     for plugin in listed["plugins"]:
+        for line in observer_lines(plugin):
+            console.print(Text(line, "yellow"))
         if what := _advice(plugin):
             console.print(what)
 

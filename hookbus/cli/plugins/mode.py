@@ -14,8 +14,8 @@ from hookbus.cli.overrides import mode_override, overrides_in_force, until
 from hookbus.cli.printable import clean
 from hookbus.models import Mode
 from hookbus.operations import request
-from hookbus.registry.control import MAX_OVERRIDE_S
 from hookbus.registry.policy import Overrides
+from hookbus.registry.requests import MAX_OVERRIDE_S
 from hookbus.transport import Transport
 
 _DURATION: Final = re.compile(r"([0-9]{1,9})(s|m|h|d)")

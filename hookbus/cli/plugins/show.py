@@ -18,6 +18,7 @@ from hookbus.cli.errors import FOUND, fail
 from hookbus.cli.operating import QUIET, Json, Name, Url, ask, print_json
 from hookbus.cli.overrides import lines, overrides_in_force
 from hookbus.cli.plugins.agreement import Agreement, agreement_of
+from hookbus.cli.plugins.observers import observer_lines
 from hookbus.cli.printable import clean, compact, shorten
 from hookbus.cli.role_stats import DispatcherStats, Histogram, ask_dispatchers
 from hookbus.decision_log.reader import NatsStreamReader
@@ -31,7 +32,7 @@ MAX_VALUE: Final = 120  # characters of a value that are shown
 MAX_INTERVAL: Final = 60.0  # seconds
 
 #: Of a listed hook; they stand elsewhere in what is shown.
-_NOT_OPTIONS: Final = ("name", "version", "origin", "origins", "announced")
+_NOT_OPTIONS: Final = ("name", "version", "origin", "origins", "announced", "observer")
 
 
 def show(
@@ -193,6 +194,8 @@ def _show(report: dict[str, Any], console: Console) -> None:
         console.print(Text(f"its candidates: {', '.join(map(clean, report['candidates']))}"))
     for hook in report["hooks"]:
         console.print(_hook(hook))
+    for line in observer_lines(report, is_full=True):
+        console.print(Text(line, "bold"))
     console.print(_people(report))
     for numbers in _numbers(report):
         console.print(numbers)

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from typer.core import TyperGroup
 
+from hookbus.cli.name_group import NameGroup
 from hookbus.cli.operating import Json, Url, ask, print_json
 from hookbus.cli.types.add import add
 from hookbus.cli.types.generate import generate
@@ -16,19 +16,9 @@ from hookbus.operations import request
 from hookbus.transport import Transport
 
 
-class _Group(TyperGroup):
-    """A group that takes a name, too: ``types order_placed``, and ``types add FILE``."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] in self.commands:
-            return super().parse_args(ctx, ["", *args])  # no type
-        ctx.allow_interspersed_args = True
-        return super().parse_args(ctx, args)
-
-
 def register(app: typer.Typer) -> None:
     group = typer.Typer(
-        cls=_Group,
+        cls=NameGroup,
         help="List the event types, or show one: its schema, who is asked, how to emit it."
         "\n\nExample: hookbus types message_received",
     )

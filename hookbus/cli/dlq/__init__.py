@@ -1,0 +1,1 @@
+"""`hookbus dlq`: what observers could not handle."""
