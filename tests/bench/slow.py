@@ -29,7 +29,8 @@ _ACCOUNT: Final = """max_payload: 8MB
 accounts { BUS { %s users: [ { user: bus, password: bus } ] } }
 no_auth_user: bus
 """
-_FAR_API: Final = 'mappings: { "$JS.API.>": "$JS.far.API.>" },'
+#: A leaf is denied the subjects of its hub's JetStream, but not those of the domain.
+_FAR_API: Final = 'mappings: { "$JS.API.>": "$JS.far.API.>", "$KV.>": "$JS.far.API.$KV.>" },'
 STARTED: Final = 1.5  # seconds that a server and its leaf connection have
 
 
