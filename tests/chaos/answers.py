@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from hookbus.models import Decision
+from hookbus.models import Decision, PluginRecord
 
 TYPE: Final = "number_drawn"
 PLUGINS: Final = ("shift", "echo", "sieve")
@@ -20,6 +20,18 @@ SETTINGS: Final[dict[str, Any]] = {
         "sieve": {"hooks": {HOOK: {"type": TYPE, "phase": "validate", "timeout_ms": 5_000}}},
     },
 }
+
+#: Writes the id of each event that it observes to a file.
+OBSERVER: Final = "watch"
+
+
+def observed(timeout_ms: int) -> dict[str, Any]:
+    """The same with other timeouts, and with an observer."""
+    hooks = {p: {HOOK: {**SETTINGS["plugins"][p]["hooks"][HOOK]}} for p in PLUGINS}
+    for hook in hooks.values():
+        hook[HOOK]["timeout_ms"] = timeout_ms
+    hooks[OBSERVER] = {HOOK: {"type": TYPE, "phase": "observe"}}
+    return {**SETTINGS, "plugins": {name: {"hooks": hook} for name, hook in hooks.items()}}
 
 
 def is_blocked(number: int) -> bool:
@@ -63,6 +75,16 @@ def wanted(number: int) -> dict[str, Any]:
     }
 
 
+def is_refusal(decision: Decision) -> bool:
+    """Tell whether a failure ended it, and nothing but failures is otherwise than it must be."""
+    right = {r[0]: r for r in wanted(int(decision.event.id))["records"]}
+    return (
+        decision.outcome == "block"
+        and decision.cause in ("failure", "limit")
+        and all(r.failure or _as_found(r) == right[r.plugin] for r in decision.records)
+    )
+
+
 def found(decision: Decision) -> dict[str, Any]:
     """The same of a decision that was made."""
     return {
@@ -73,11 +95,12 @@ def found(decision: Decision) -> dict[str, Any]:
         "reason": decision.reason,
         "data": decision.data,
         "degraded": decision.degraded,
-        "records": [
-            (r.plugin, r.phase, r.verdict, r.failure, r.resolution, r.attempt, r.annotations)
-            for r in decision.records
-        ],
+        "records": [_as_found(r) for r in decision.records],
     }
+
+
+def _as_found(r: PluginRecord) -> tuple[Any, ...]:
+    return (r.plugin, r.phase, r.verdict, r.failure, r.resolution, r.attempt, r.annotations)
 
 
 def _echoed(number: int) -> dict[str, str]:
