@@ -65,7 +65,7 @@ TROUBLES: Final = (
     *(slow(name, 0.02, 2.0) for name in LINKED),
     slow("dispatcher-1", 0.05, 2.0),
     *(cut(name, 1.0) for name in LINKED),
-    *(half_open(name, 3.0) for name in LINKED),
+    *(half_open(name, 6.0) for name in LINKED),
 )
 
 
