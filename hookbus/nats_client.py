@@ -17,13 +17,15 @@ from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport
 from nats.protocol.parser import PERMISSIONS_ERR, STALE_CONNECTION
 
-from hookbus.broker_needs import MAKE_ROOM, jetstream_problem
+from hookbus.broker_needs import MAKE_ROOM, MORE_SERVERS, jetstream_problem
 from hookbus.connect_errors import NO_TLS
 from hookbus.errors import Disconnected, NoResponders, RequestTimeout, TransportError
 from hookbus.message import MessageCallback
 
 #: JetStream's error codes for memory, storage and the account's limits that do not suffice.
 _NO_ROOM: Final = (10002, 10023, 10028, 10047)
+#: … and for more replicas than the broker, or its cluster, has servers.
+_TOO_FEW_SERVERS: Final = (10005, 10074)
 _NOT_IN_A_SUBJECT: Final = re.compile(r"[ \t\r\n\0]")
 
 #: Seconds between pings, and how many may be unanswered: a broker that hangs, or a link that
@@ -273,6 +275,10 @@ def to_transport_error(error: Exception, what: str) -> TransportError:
             code in _NO_ROOM
         ):
             return TransportError(f"{what}: {description}: {MAKE_ROOM}")
+        case nats.js.errors.APIError(err_code=code, description=str(description)) if (
+            code in _TOO_FEW_SERVERS
+        ):
+            return TransportError(f"{what}: {description}: {MORE_SERVERS}")
         case nats.js.errors.APIError(description=str(description)):
             return TransportError(f"{what}: {description}")
     return TransportError(f"{what}: {error}")

@@ -34,12 +34,16 @@ _NO_SUCH_MESSAGE: Final = 10037  # the API's err_code; a missing stream is a 404
 
 @dataclass(frozen=True, slots=True)
 class StreamSpec:
-    """A stream as it should be. *max_age* in seconds, *max_bytes* in bytes."""
+    """A stream as it should be. *max_age* in seconds, *max_bytes* in bytes.
+
+    *replicas* None leaves those that there are; a new stream has one.
+    """
 
     name: str
     subject: str
     max_age: float
     max_bytes: int
+    replicas: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,7 @@ class NatsStreams:
         except nats.js.errors.NotFoundError:
             await self._jetstream.add_stream(_as_specified(_NEW_STREAM, spec))
             return
-        wanted = _as_specified(found, spec)  # an operator's replicas and placement stay
+        wanted = _as_specified(found, spec)  # an operator's placement stays
         if wanted != found:
             await self._jetstream.update_stream(wanted)
 
@@ -194,6 +198,7 @@ def _as_specified(config: StreamConfig, spec: StreamSpec) -> StreamConfig:
         subjects=[spec.subject],
         max_age=spec.max_age,
         max_bytes=spec.max_bytes,
+        num_replicas=spec.replicas or config.num_replicas,
         # the broker refuses a window that is longer than the messages live
         duplicate_window=min(_DUPLICATE_WINDOW, spec.max_age or _DUPLICATE_WINDOW),
     )

@@ -22,7 +22,9 @@ async def ensure_streams(streams: Streams, settings: Settings) -> None:
     """Make every stream of the protocol as the settings want it."""
     for name, subject in subjects.STREAM_SUBJECTS.items():
         kept = getattr(settings.streams, _SETTING_OF[name])
-        await streams.ensure_stream(StreamSpec(name, subject, kept.max_age, kept.max_bytes))
+        await streams.ensure_stream(
+            StreamSpec(name, subject, kept.max_age, kept.max_bytes, settings.replicas)
+        )
 
 
 async def sync_consumers(streams: Streams, bindings: Iterable[Binding]) -> None:

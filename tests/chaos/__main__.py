@@ -38,7 +38,7 @@ from tests.chaos.troubles import (
 )
 
 #: Milliseconds: what hangs opens its breaker well before the events' own timeouts.
-PLUGIN_TIMEOUT_MS: Final = 700
+PLUGIN_TIMEOUT_MS: Final = 600
 
 HEADER: Final = (
     "fault",
@@ -108,7 +108,10 @@ def main() -> None:
     print(f"timeouts {TIMEOUT * 1000:.0f} ms; {os.cpu_count()} cores, load {load}")
     show(HEADER)
     problems: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="hookbus-chaos-") as folder, site(Path(folder)) as where:
+    with (
+        tempfile.TemporaryDirectory(prefix="hookbus-chaos-") as folder,
+        site(Path(folder)) as where,
+    ):
         for trouble in chosen(options.words):
             result = trial(where, trouble)
             show(row(result))

@@ -96,8 +96,11 @@ async def _emit(bus: Emitter, made: Traffic) -> Emit:
     ended = time.monotonic()
     if (got := found(decision)) == wanted(number):
         return Emit(id, started, ended, "right", "", decision)
-    kind: Kind = "refused" if is_refusal(decision) else "wrong"
-    return Emit(id, started, ended, kind, f"expected {wanted(number)}, got {got}", decision)
+    if is_refusal(decision):
+        failed = ", ".join(f"{r.plugin}: {r.failure}" for r in decision.records if r.failure)
+        return Emit(id, started, ended, "refused", f"refused ({failed})", decision)
+    said = f"expected {wanted(number)}, got {got}"
+    return Emit(id, started, ended, "wrong", said, decision)
 
 
 async def _look_for_lags(made: Traffic) -> None:
