@@ -12,7 +12,6 @@ _NO_RESPONDERS_STATUS: Final = "503"
 _HEADER_KEY: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # a token of RFC 7230
 _NOT_IN_A_LINE: Final = re.compile(r"[\r\n\0]")
 _NOT_IN_A_SUBJECT: Final = re.compile(r"[ \t\r\n\0]")
-_FRAME_BYTES: Final = len("NATS/1.0\r\n\r\n")
 
 
 class Message(Protocol):
@@ -72,16 +71,23 @@ def check_sendable(
     """
     if not subject or _NOT_IN_A_SUBJECT.search(subject):
         raise TransportError(f"expected a subject without white space, got {subject!r}")
-    size = len(data)
-    if headers:
-        size += _FRAME_BYTES + sum(_header_size(subject, *header) for header in headers.items())
+    size = len(data) + len(encode_headers(subject, headers) if headers else b"")
     if size > max_payload:
         raise PayloadTooLarge(size, max_payload)
 
 
-def _header_size(subject: str, key: str, value: str) -> int:
-    if not _HEADER_KEY.fullmatch(key) or _NOT_IN_A_LINE.search(value):
-        raise TransportError(
-            f"message on {subject!r}: header {key!r}: expected a token and one line, got {value!r}"
-        )
-    return len(f"{key}: {value}\r\n".encode())
+def encode_headers(subject: str, headers: Mapping[str, str]) -> bytes:
+    """Write headers as they stand before the body of a message; *subject* is for the error.
+
+    Raises:
+        TransportError: A header is more than one line.
+    """
+    lines = ["NATS/1.0"]
+    for key, value in headers.items():
+        if not _HEADER_KEY.fullmatch(key) or _NOT_IN_A_LINE.search(value):
+            raise TransportError(
+                f"message on {subject!r}: header {key!r}: expected a token and one line,"
+                f" got {value!r}"
+            )
+        lines.append(f"{key}: {value}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()

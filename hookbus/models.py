@@ -48,8 +48,8 @@ OnFailure: TypeAlias = Literal["closed", "open"]
 #: What a decision comes to: go on with the emitter's data, go on with other data, or stop.
 Outcome: TypeAlias = Literal["continue", "intercept", "block"]
 #: Why a decision is a block: ``verdict`` (a plugin said so), ``failure`` (a closed plugin failed),
-#: ``deadline`` (the event's time was over), ``limit``, ``config``, ``loop``; ``unavailable`` is the
-#: emitter's own word for no decision at all, and ``audit`` is not used yet.
+#: ``deadline`` (the event's time was over), ``limit``, ``config``, ``loop``, ``audit`` (the record
+#: of the decision is not stored); ``unavailable`` is the emitter's own word for no decision at all.
 Cause: TypeAlias = Literal[
     "verdict", "failure", "deadline", "limit", "config", "unavailable", "loop", "audit"
 ]

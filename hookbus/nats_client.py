@@ -117,15 +117,24 @@ class NatsClient(Client):
         except Exception:
             log.exception("the callback for %r failed", message.subject)
 
-    async def send(self, subject: str, data: bytes, reply: str) -> None:
-        """Publish without headers: what nats-py's `publish` does, in a third of its time."""
+    async def send(self, subject: str, data: bytes, reply: str, headers: bytes = b"") -> None:
+        """Publish: what nats-py's `publish` does, in a third of its time.
+
+        *headers* as `hookbus.message.encode_headers` writes them.
+        """
         if not subject or _NOT_IN_A_SUBJECT.search(subject) or _NOT_IN_A_SUBJECT.search(reply):
             raise nats.errors.BadSubjectError
-        if len(data) > self._max_payload:
+        size = len(headers) + len(data)
+        if size > self._max_payload:
             raise nats.errors.MaxPayloadError
-        command = b"PUB %b %b %d\r\n%b\r\n" % (subject.encode(), reply.encode(), len(data), data)
+        route = (subject.encode(), reply.encode())
+        if headers:
+            sizes = (len(headers), size)
+            command = b"HPUB %b %b %d %d\r\n%b%b\r\n" % (*route, *sizes, headers, data)
+        else:
+            command = b"PUB %b %b %d\r\n%b\r\n" % (*route, size, data)
         self.stats["out_msgs"] += 1
-        self.stats["out_bytes"] += len(data)
+        self.stats["out_bytes"] += size
         self._pending.append(command)
         self._pending_data_size += len(command)
         if self._pending_data_size > self._max_pending_size > 0:

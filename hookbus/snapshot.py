@@ -100,7 +100,12 @@ class BreakerLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """The operator's limits; times in milliseconds, sizes in bytes."""
+    """The operator's limits; times in milliseconds, sizes in bytes.
+
+    Attributes:
+        observe: events are published for observers also where there is none.
+        audit: a decision is answered only after its record is stored.
+    """
 
     timeout_ms: int = 1_000
     max_timeout_ms: int = 30_000
@@ -112,6 +117,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     patch_max_ops: int = 256
     patch_max_growth: float = 4.0
     observe: bool = False
+    audit: bool = False
     idempotency: bool = True
     breaker: BreakerLimits = BreakerLimits()
 

@@ -40,7 +40,9 @@ COUNTERS: Final[Mapping[str, str]] = {
     "overloaded": "Events blocked because too many were being decided.",
     "not_ready": "Events blocked because there was no configuration yet.",
     "undelivered": "Answers that could not be sent to the emitter.",
-    "unrecorded": "Decisions or observed events that could not be handed to the broker.",
+    "unrecorded": "Decisions, shadow records or observed events given up: no stream has them.",
+    "recorded_again": "Of these, attempts after the first to have one stored.",
+    "audit_blocks": "Decisions blocked because the record was not stored in time.",
 }
 
 

@@ -29,7 +29,7 @@ from hookbus.errors import (
     TransportError,
 )
 from hookbus.inbox import Inbox
-from hookbus.message import Message, MessageCallback, check_sendable
+from hookbus.message import Message, MessageCallback, encode_headers
 from hookbus.nats_client import PINGS, NatsClient, to_transport_error
 
 __all__ = ["Message", "MessageCallback", "NatsTransport", "Subscription", "Transport"]
@@ -241,13 +241,10 @@ class NatsTransport(Transport):
         client = self._client
         self._require_connection()
         try:
-            if not headers:
-                await client.send(subject, data, reply)
-                return
-            check_sendable(subject, data, headers, client.max_payload)
-            await client.publish(subject, data, reply, dict(headers))
+            encoded = encode_headers(subject, headers) if headers else b""
+            await client.send(subject, data, reply, encoded)
         except nats.errors.MaxPayloadError as error:
-            raise PayloadTooLarge(len(data), client.max_payload) from error
+            raise PayloadTooLarge(len(encoded) + len(data), client.max_payload) from error
         except nats.errors.Error as error:
             raise to_transport_error(error, f"message on {subject!r}") from error
 

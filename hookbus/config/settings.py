@@ -206,7 +206,8 @@ class Settings(Section):
         max_in_flight: events at once in one dispatcher.
         max_plugins: plugins for one event.
         idempotency: whether an event that comes twice gets the same decision.
-        audit: whether a decision waits until its record is stored.
+        audit: ``required`` answers an emit only after the stream has the decision's record, and
+            with a Block if it has not within the event's time; ``best_effort`` does not wait.
         observe: auto publishes observed events only of types that somebody observes.
         upgrade: what a newer version with other hooks needs in production.
         trace_sampling: share of the traces, 0 … 1.
@@ -283,8 +284,6 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
     if breaker.open_ms > breaker.max_open_ms:
         message = f"expected at most max_open_ms = {breaker.max_open_ms}, got {breaker.open_ms}"
         yield Problem("breaker.open_ms", message)
-    if settings.audit == "required":
-        yield Problem("audit", "'required' is not there yet: no decision would wait for its record")
     for plugin in settings.plugins:
         if plugin in RESERVED_NAMES:
             message = f"{plugin!r} is a name of the bus's own; choose another"

@@ -8,9 +8,9 @@ import msgspec
 
 from hookbus.dispatch.masking import masked, secrets_in
 from hookbus.dispatch.payload import Payload
-from hookbus.models import Decision
+from hookbus.models import Decision, OtherBlock
 from hookbus.schemas.secret_fields import SecretPath
-from hookbus.wire.decision import encode_decision, encode_record
+from hookbus.wire.decision import decode_decision, encode_decision, encode_record
 
 
 class Decided(msgspec.Struct, frozen=True, gc=False):
@@ -49,3 +49,40 @@ def decided(
     if decision.data is msgspec.UNSET and not found:
         return Decided(decision, record, record)
     return Decided(decision, encode_decision(decision), record)
+
+
+def not_recorded(made: Decided, id: str, problem: str) -> Decided:
+    """Make the Block that stands for a decision whose record is not stored (R28).
+
+    It has an *id* of its own: whether the stream has the other one's record is not known, and an
+    id must not name two decisions. It is made of the record, which has no secrets in it.
+    """
+    withdrawn = decode_decision(made.record)
+    was = f"{withdrawn.outcome}, {withdrawn.id}"
+    block = msgspec.structs.replace(
+        withdrawn,
+        id=id,
+        outcome="block",
+        cause="audit",
+        code="audit_unavailable",
+        by=None,
+        reason=f"audit_unavailable: the decision ({was}) is not recorded: {problem}",
+        message=None,
+        others=_blocks_of(withdrawn),
+    )
+    record = encode_record(block)
+    return Decided(block, record, record)
+
+
+def _blocks_of(decision: Decision) -> tuple[OtherBlock, ...]:
+    """All that *decision* is a Block for, the primary one first."""
+    if decision.cause is None:
+        return ()
+    primary = OtherBlock(
+        by=decision.by,
+        cause=decision.cause,
+        code=decision.code,
+        reason=decision.reason or "",
+        message=decision.message,
+    )
+    return (primary, *decision.others)

@@ -74,14 +74,14 @@ class Dispatcher:
         if not ledger.objections:
             await self._validate(task, plan, payload, ledger)
         made = self._combined(task, original, ledger, data)
-        await self._hand_over(task, plan, payload, made)
-        return made
+        return await self._hand_over(task, plan, payload, made)
 
-    async def hand_over(self, inbound: Inbound, decision: Decision, received: float) -> Decided:
+    async def hand_over(
+        self, inbound: Inbound, decision: Decision, received: float, stored_by: float | None
+    ) -> Decided:
         """Record a decision that was made without asking anybody."""
-        made = decided(decision)
-        await self._recorder.record(decision, made.record)
-        self._observer.on_decision(inbound, decision, self._clock() - received)
+        made = await self._recorder.record(decided(decision), stored_by)
+        self._observer.on_decision(inbound, made.decision, self._clock() - received)
         return made
 
     async def _mutate(self, task: Task, plan: Plan, payload: Payload, ledger: Ledger) -> Payload:
@@ -156,14 +156,14 @@ class Dispatcher:
         ledger.leave_details_out(made.size, most)
         return _decided(task, original, ledger, msgspec.UNSET)
 
-    async def _hand_over(self, task: Task, plan: Plan, payload: Payload, made: Decided) -> None:
+    async def _hand_over(self, task: Task, plan: Plan, payload: Payload, made: Decided) -> Decided:
         """R28: record and observed event reach the connection in the tick of the reply."""
-        decision = made.decision
-        await self._recorder.record(decision, made.record)
+        made = await self._recorder.record(made, task.stored_by)
         is_observed = plan.is_observed or task.snapshot.limits.observe
-        if is_observed and not decision.dry_run:  # R27
-            await self._recorder.observe(task.inbound, payload.event, made.record)
-        self._observer.on_decision(task.inbound, decision, self._clock() - task.received)
+        if is_observed and not made.decision.dry_run:  # R27
+            await self._recorder.observe(task.inbound, payload.event, made)
+        self._observer.on_decision(task.inbound, made.decision, self._clock() - task.received)
+        return made
 
 
 def _limits(task: Task, plan: Plan) -> list[Objection]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from hookbus import subjects
+from hookbus.catalog import TypeSettings
 from hookbus.dispatch.aggregate import Ledger, Objection, combine
 from hookbus.dispatch.chain import with_chain
 from hookbus.dispatch.deadline import budget_of, event_timeout
@@ -252,8 +253,21 @@ class Ingress:
         """Decide without asking anybody."""
         ledger = Ledger(objections=[objection])
         decision = combine(arrival.inbound, self.generation, self._new_id(), ledger)
-        decided = await self._dispatcher.hand_over(arrival.inbound, decision, arrival.received)
+        decided = await self._dispatcher.hand_over(
+            arrival.inbound, decision, arrival.received, self._stored_by(arrival)
+        )
         return decided.reply
+
+    def _stored_by(self, arrival: Arrival) -> float | None:
+        """Until when the record must be stored of a decision that asks nobody."""
+        snapshot = self._snapshot
+        if snapshot is None or not snapshot.limits.audit:
+            return None
+        event = arrival.inbound.event
+        known = event.type in snapshot.catalog
+        settings = snapshot.catalog.get(event.type).settings if known else TypeSettings()
+        timeout = event_timeout(event.hbtimeoutms, settings, snapshot.limits)
+        return arrival.received + budget_of(timeout)
 
     async def _refuse(self, reply: str, error: ErrorBody) -> None:
         self._counters.count("refused")

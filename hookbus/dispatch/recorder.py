@@ -1,15 +1,18 @@
-"""Decisions and observed events, handed to the connection before the reply (R28, best effort)."""
+"""Decisions, shadow records and observed events, on their way to the streams (R27, R28)."""
 
 from __future__ import annotations
 
-from typing import Protocol
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import msgspec
 
 from hookbus import subjects
+from hookbus.dispatch.decided import Decided, not_recorded
+from hookbus.dispatch.outbox import Outbox
 from hookbus.dispatch.task import Task
-from hookbus.errors import TransportError
-from hookbus.models import Decision, PluginRecord
+from hookbus.models import PluginRecord
 from hookbus.telemetry import Counters
 from hookbus.transport import Transport
 from hookbus.wire.call import encode_observed
@@ -17,12 +20,16 @@ from hookbus.wire.event import Inbound
 
 
 class Recorder(Protocol):
-    """Where decisions, observed events and shadow records go."""
+    """Where decisions, observed events and shadow records go; none of it is ever raised."""
 
-    async def record(self, decision: Decision, record: bytes) -> None:
-        """Hand one decision to the connection; *record* is how it is encoded for the stream."""
+    async def record(self, made: Decided, stored_by: float | None = None) -> Decided:
+        """Hand one decision to the connection, and return what the emitter is to be told.
 
-    async def observe(self, inbound: Inbound, event: bytes, record: bytes) -> None:
+        With *stored_by*, a time of the dispatcher's clock, that is a Block unless the stream has
+        acknowledged the record until then (``audit = "required"``).
+        """
+
+    async def observe(self, inbound: Inbound, event: bytes, made: Decided) -> None:
         """Hand the final event and its decision to the connection."""
 
     async def shadow(self, task: Task, record: PluginRecord) -> None:
@@ -30,20 +37,51 @@ class Recorder(Protocol):
 
 
 class StreamRecorder:
-    """Publishes to the subjects that the streams capture, without waiting for acknowledgements."""
+    """One outbox for each stream that a dispatcher writes to.
 
-    def __init__(self, transport: Transport, counters: Counters) -> None:
-        self._transport = transport
+    A message's id, by which its stream knows it when it comes again, is the decision's.
+    """
+
+    def __init__(self, transport: Transport, counters: Counters, new_id: Callable[[], str]) -> None:
         self._counters = counters
+        self._new_id = new_id
+        self._decisions = Outbox(transport, subjects.DECISIONS_STREAM, counters)
+        self._observed = Outbox(transport, subjects.OBSERVE_STREAM, counters)
+        self._outboxes = {
+            subjects.DECISIONS_STREAM: self._decisions,
+            subjects.OBSERVE_STREAM: self._observed,
+        }
 
-    async def record(self, decision: Decision, record: bytes) -> None:
-        """Publish on ``hookbus.decision.<outcome>.<type>``; what is lost is counted."""
-        await self._publish(subjects.decision(decision.outcome, decision.event.type), record)
+    async def start(self) -> None:
+        """Listen for acknowledgements."""
+        for outbox in self._outboxes.values():
+            await outbox.start()
 
-    async def observe(self, inbound: Inbound, event: bytes, record: bytes) -> None:
+    async def stop(self) -> None:
+        """Wait for the last acknowledgements, a while."""
+        await asyncio.gather(*(outbox.stop() for outbox in self._outboxes.values()))
+
+    def state(self) -> Mapping[str, Any]:
+        """How recording stands, by stream; see :meth:`Outbox.state`."""
+        return {stream: outbox.state() for stream, outbox in self._outboxes.items()}
+
+    async def record(self, made: Decided, stored_by: float | None = None) -> Decided:
+        """Publish on ``hookbus.decision.<outcome>.<type>``."""
+        decision = made.decision
+        subject = subjects.decision(decision.outcome, decision.event.type)
+        if stored_by is None:
+            await self._decisions.send(subject, decision.id, made.record)
+            return made
+        problem = await self._decisions.store(subject, decision.id, made.record, stored_by)
+        if problem is None:
+            return made
+        self._counters.count("audit_blocks")
+        return await self.record(not_recorded(made, self._new_id(), problem))
+
+    async def observe(self, inbound: Inbound, event: bytes, made: Decided) -> None:
         """Publish on ``hookbus.observe.<type>``."""
-        body = encode_observed(inbound.principal, event, record)
-        await self._publish(subjects.observe(inbound.event.type), body)
+        body = encode_observed(inbound.principal, event, made.record)
+        await self._observed.send(subjects.observe(inbound.event.type), made.decision.id, body)
 
     async def shadow(self, task: Task, record: PluginRecord) -> None:
         """Publish on ``hookbus.decision.shadow.<type>``."""
@@ -54,10 +92,8 @@ class StreamRecorder:
             "event": {"id": event.id, "source": event.source, "type": event.type},
             "record": record,
         }
-        await self._publish(subjects.decision("shadow", event.type), msgspec.json.encode(body))
-
-    async def _publish(self, subject: str, body: bytes) -> None:
-        try:
-            await self._transport.publish(subject, body)
-        except TransportError:
-            self._counters.count("unrecorded")
+        await self._decisions.send(
+            subjects.decision("shadow", event.type),
+            f"{task.decision_id}.{record.plugin}.{record.hook}.{record.round}",
+            msgspec.json.encode(body),
+        )

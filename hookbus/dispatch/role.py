@@ -16,6 +16,7 @@ from hookbus.dispatch.asking import Asking
 from hookbus.dispatch.breaker import Breakers
 from hookbus.dispatch.dispatcher import Dispatcher, Tools
 from hookbus.dispatch.ingress import Ingress
+from hookbus.dispatch.outbox import OVERHEAD
 from hookbus.dispatch.recorder import StreamRecorder
 from hookbus.dispatch.shadow import Shadows
 from hookbus.errors import HookbusError
@@ -58,11 +59,16 @@ class DispatcherRole:
         self._clock = clock = clock_of(asyncio.get_running_loop())
         self._breakers = Breakers()
         asking = Asking(self._remote, self._breakers, clock)
-        recorder = StreamRecorder(transport, self.counters)
+        self._recorder = recorder = StreamRecorder(transport, self.counters, _new_decision_id)
         self._shadows = Shadows(asking, recorder, self.counters)
         observer = CountingObserver(self.counters, self._latencies, self._failures)
         tools = Tools(
-            asking, self._shadows, recorder, observer, clock, lambda: transport.max_payload
+            asking,
+            self._shadows,
+            recorder,
+            observer,
+            clock,
+            lambda: transport.max_payload - OVERHEAD,
         )
         dispatcher = Dispatcher(tools)
         self.ingress = Ingress(transport, dispatcher, self.counters, _new_decision_id)
@@ -82,6 +88,7 @@ class DispatcherRole:
     async def start(self) -> None:
         """Listen, then load the configuration: emits that come before it wait for it (R25)."""
         await self._remote.start()
+        await self._recorder.start()
         await self.ingress.start()
         await self._presence.start()
         await self._transport.subscribe(subjects.announced("*"), self._on_announced)
@@ -102,6 +109,7 @@ class DispatcherRole:
         await self.ingress.stop()
         await self._shadows.finish()
         await self._remote.stop()
+        await self._recorder.stop()
         await self._presence.stop()
         if self._watch is not None:
             await self._watch.stop()
@@ -162,6 +170,7 @@ class DispatcherRole:
             "counters": self.counters.as_dict(),
             "failures": self._failures.as_dict(),
             "latencies": self._latencies.as_dict(),
+            "recording": self._recorder.state(),
         }
 
 

@@ -16,6 +16,7 @@ class Task(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         decision_id: known from the start, because shadow records name it.
         received, ends: when it came in and when its budget ends, on the dispatcher's clock.
+        stored_by: until when its record must be stored, on that clock; None: nobody waits for it.
     """
 
     inbound: Inbound
@@ -23,6 +24,7 @@ class Task(msgspec.Struct, frozen=True, gc=False):
     decision_id: str
     received: float
     ends: float
+    stored_by: float | None = None
 
     def tail(self, event: bytes, round_: int) -> CallTail:
         """The part of a call that one stage shares; only a sampled trace is passed on."""
@@ -39,5 +41,13 @@ class Task(msgspec.Struct, frozen=True, gc=False):
 def task_of(
     inbound: Inbound, snapshot: Snapshot, decision_id: str, received: float, timeout: float
 ) -> Task:
-    """Give an event its budget: its timeout less the return margin (R6)."""
-    return Task(inbound, snapshot, decision_id, received, received + budget_of(timeout))
+    """Give an event its budget: its timeout less the return margin (R6).
+
+    Where records are waited for, there is a margin for them too: a decision that took all of the
+    time could never be answered.
+    """
+    budget = budget_of(timeout)
+    if not snapshot.limits.audit:
+        return Task(inbound, snapshot, decision_id, received, received + budget)
+    ends, stored_by = received + budget_of(budget), received + budget
+    return Task(inbound, snapshot, decision_id, received, ends, stored_by)

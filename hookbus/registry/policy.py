@@ -354,6 +354,7 @@ def _limits(settings: Settings) -> Limits:
         patch_max_ops=settings.patch.max_ops,
         patch_max_growth=settings.patch.max_growth,
         observe=settings.observe == "always",
+        audit=settings.audit == "required",
         idempotency=settings.idempotency == "on",
         breaker=BreakerLimits(
             failures=settings.breaker.failures,

@@ -225,10 +225,6 @@ def test_settings_cannot_be_changed() -> None:
             "plugins.guard.hooks.h.retry: expected nothing on an observe hook, got 1; remove it",
         ),
         (
-            {"audit": "required"},
-            "audit: 'required' is not there yet: no decision would wait for its record",
-        ),
-        (
             {"plugins": {"anonymous": {}}},
             "plugins.anonymous: 'anonymous' is a name of the bus's own; choose another",
         ),
