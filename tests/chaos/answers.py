@@ -21,6 +21,11 @@ SETTINGS: Final[dict[str, Any]] = {
     },
 }
 
+#: That fit on a small disk, and hold what a test writes.
+SMALL_STREAMS: Final = {
+    name: {"max_bytes": size * 1024 * 1024}
+    for name, size in {"DECISIONS": 12, "OBSERVE": 12, "INPUTS": 1, "DLQ": 1}.items()
+}
 #: Writes the id of each event that it observes to a file.
 OBSERVER: Final = "watch"
 

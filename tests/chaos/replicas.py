@@ -1,4 +1,4 @@
-"""python -m tests.chaos.replicas: what a stopped or killed replica costs, of two, under 64 in flight.
+"""python -m tests.chaos.replicas: what a stopped or killed replica of two costs, under load.
 
 Each of the four roles is stopped (SIGTERM) and killed (SIGKILL) in turn, and replaced; at last all
 four are stopped one after the other under one load. Every decision is compared with what its event
