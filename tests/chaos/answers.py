@@ -30,13 +30,19 @@ SMALL_STREAMS: Final = {
 OBSERVER: Final = "watch"
 
 
+def without_observer(timeout_ms: int) -> dict[str, Any]:
+    """The settings with other timeouts of the plugins."""
+    hooks = {
+        p: {**SETTINGS["plugins"][p]["hooks"][HOOK], "timeout_ms": timeout_ms} for p in PLUGINS
+    }
+    return {**SETTINGS, "plugins": {name: {"hooks": {HOOK: hook}} for name, hook in hooks.items()}}
+
+
 def observed(timeout_ms: int) -> dict[str, Any]:
-    """The same with other timeouts, and with an observer."""
-    hooks = {p: {HOOK: {**SETTINGS["plugins"][p]["hooks"][HOOK]}} for p in PLUGINS}
-    for hook in hooks.values():
-        hook[HOOK]["timeout_ms"] = timeout_ms
-    hooks[OBSERVER] = {HOOK: {"type": TYPE, "phase": "observe"}}
-    return {**SETTINGS, "plugins": {name: {"hooks": hook} for name, hook in hooks.items()}}
+    """The same, with an observer."""
+    made = without_observer(timeout_ms)
+    observer = {"hooks": {HOOK: {"type": TYPE, "phase": "observe"}}}
+    return {**made, "plugins": {**made["plugins"], OBSERVER: observer}}
 
 
 def is_blocked(number: int) -> bool:

@@ -17,6 +17,7 @@ from hookbus.errors import TransportError
 from hookbus.models import Decision
 from hookbus.transport import NatsTransport
 from hookbus.wire.decision import decode_decision
+from tests.chaos.answers import OBSERVER
 from tests.chaos.cluster import Cluster, until
 from tests.chaos.faults import MARGIN
 from tests.chaos.load import IN_FLIGHT, TIMEOUT
@@ -24,7 +25,7 @@ from tests.chaos.traffic import Emit, Traffic, traffic
 from tests.chaos.troubles import Trouble
 
 WARM: Final = 100  # right decisions before a fault
-CALM: Final = 1.0  # seconds of traffic after the part's return, at least
+CALM: Final = 1.0  # seconds in which all must end right, after the last that did not
 RECORDED_WITHIN: Final = 30.0  # seconds; a cluster without a leader of the stream needs eight
 OBSERVED_WITHIN: Final = 45.0  # seconds; what a lost connection had on the way comes after 30
 SHOWN: Final = 3  # examples of one problem
@@ -76,8 +77,7 @@ async def _trial(cluster: Cluster, trouble: Trouble, emitter_url: str) -> Result
             await asyncio.to_thread(trouble.mend)
             await until(lambda: trouble.is_back(transport))
             back = time.monotonic()
-            await until(lambda: _true(load.count("right", since=back) >= IN_FLIGHT))
-            await asyncio.sleep(max(0.0, back + CALM - time.monotonic()))
+            await until(lambda: _true(_is_calm(load, back)))
         lost = await _unrecorded(transport, load, first)
         records = await _records(transport, first)
         unseen = await _unobserved(cluster, load)
@@ -89,6 +89,12 @@ async def _trial(cluster: Cluster, trouble: Trouble, emitter_url: str) -> Result
 
 async def _true(value: bool) -> bool:
     return value
+
+
+def _is_calm(load: Traffic, back: float) -> bool:
+    """Tell whether nothing began for a while that failed, and much that did not."""
+    since = _last_bad(load, back)
+    return time.monotonic() > since + CALM and load.count("right", since=since) >= IN_FLIGHT
 
 
 async def _records(transport: NatsTransport, first: int) -> dict[str, list[Decision]]:
@@ -126,7 +132,9 @@ async def _unrecorded(transport: NatsTransport, load: Traffic, first: int) -> li
 
 
 async def _unobserved(cluster: Cluster, load: Traffic) -> list[str]:
-    """Decided events that the observer was not told of."""
+    """Decided events that the observer was not told of, if there is one."""
+    if OBSERVER not in cluster.plugins:
+        return []
     missing: set[str] = set()
 
     async def all_seen() -> bool:
@@ -198,7 +206,11 @@ def _out_of_time(load: Traffic, struck: float, end: float) -> Iterator[str]:
 
 def _recovered(load: Traffic, back: float) -> float:
     """Seconds from the return until the first right end, and until nothing begins that fails."""
-    after = [one for one in load.emits if one.started >= back]
-    first = min(one.ended for one in after if one.kind == "right")
-    last_bad = max((one.started for one in after if one.kind != "right"), default=back)
-    return max(first, last_bad) - back
+    right = (one.ended for one in load.emits if one.started >= back and one.kind == "right")
+    return max(min(right), _last_bad(load, back)) - back
+
+
+def _last_bad(load: Traffic, back: float) -> float:
+    """When the last emit began that did not end right; *back* if that was before."""
+    bad = (one.started for one in load.emits if one.kind != "right")
+    return max(max(bad, default=back), back)
