@@ -11,6 +11,7 @@ from typing import Final
 import nats.errors
 import nats.js.errors
 
+from hookbus import subjects
 from hookbus.broker import find_nats_server
 from hookbus.errors import TransportError
 from hookbus.processes import Child, spawn
@@ -24,7 +25,7 @@ server_name: "n{number}"
 listen: "127.0.0.1:{port}"
 ping_interval: "2s"
 ping_max: 2
-jetstream {{ store_dir: "{folder}", max_file_store: 2GB }}
+jetstream {{ store_dir: "{folder}", max_file_store: 8GB }}
 cluster {{ name: hookbus, listen: "127.0.0.1:{route}", routes: [{routes}] }}
 """
 
@@ -96,7 +97,20 @@ async def leader(transport: NatsTransport, stream: str) -> int | None:
     return int(info.cluster.leader.removeprefix("n"))
 
 
-async def replicas(transport: NatsTransport, stream: str) -> int:
+#: All that hookbus keeps on a broker.
+STREAMS: Final = (
+    *subjects.STREAM_SUBJECTS,
+    subjects.bucket_stream(subjects.CONFIG_BUCKET),
+    subjects.bucket_stream(subjects.STATE_BUCKET),
+)
+
+
+async def all_copied(transport: NatsTransport, count: int) -> bool:
+    """Tell whether so many servers hold all of everything, and no other does."""
+    return [await copies(transport, stream) for stream in STREAMS] == [count] * len(STREAMS)
+
+
+async def copies(transport: NatsTransport, stream: str) -> int:
     """How many servers hold all of a stream; 0 while it has no leader."""
     try:
         info = await transport.jetstream.stream_info(stream)

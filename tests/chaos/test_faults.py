@@ -63,7 +63,7 @@ def site(nats_server_program: None, tmp_path_factory: pytest.TempPathFactory) ->
 def test_a_fault_costs_no_wrong_decision_and_nothing_that_was_acknowledged(
     site: Site, make: Callable[[Site], Trouble]
 ) -> None:
-    result: Result = trial(site.cluster, make(site))
+    result: Result = trial(site.cluster, make(site), calm=0.3)
 
     assert result.problems == ()
     assert (result.in_flight, result.wrong, result.lost, result.doubled) == (64, 0, 0, 0)

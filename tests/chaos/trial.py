@@ -57,15 +57,18 @@ class Result:
     problems: tuple[str, ...]
 
 
-def trial(cluster: Cluster, trouble: Trouble, emitter_url: str = "") -> Result:
+def trial(
+    cluster: Cluster, trouble: Trouble, emitter_url: str = "", *, calm: float = CALM
+) -> Result:
     """Let *trouble* strike under traffic, and judge all that was emitted meanwhile.
 
-    *emitter_url* is how the emitter reaches the broker, if not as all others do.
+    *emitter_url* is how the emitter reaches the broker, if not as all others do. The traffic ends
+    when for *calm* seconds no emit began that did not end right.
     """
-    return asyncio.run(_trial(cluster, trouble, emitter_url or cluster.url))
+    return asyncio.run(_trial(cluster, trouble, emitter_url or cluster.url, calm))
 
 
-async def _trial(cluster: Cluster, trouble: Trouble, emitter_url: str) -> Result:
+async def _trial(cluster: Cluster, trouble: Trouble, emitter_url: str, calm: float) -> Result:
     transport = await NatsTransport.connect(cluster.url, principal="ops")
     try:
         first = (await NatsStreamReader(transport, subjects.DECISIONS_STREAM).extent()).last + 1
@@ -77,7 +80,7 @@ async def _trial(cluster: Cluster, trouble: Trouble, emitter_url: str) -> Result
             await asyncio.to_thread(trouble.mend)
             await until(lambda: trouble.is_back(transport))
             back = time.monotonic()
-            await until(lambda: _true(_is_calm(load, back)))
+            await until(lambda: _true(_is_calm(load, back, calm)))
         lost = await _unrecorded(transport, load, first)
         records = await _records(transport, first)
         unseen = await _unobserved(cluster, load)
@@ -91,10 +94,10 @@ async def _true(value: bool) -> bool:
     return value
 
 
-def _is_calm(load: Traffic, back: float) -> bool:
+def _is_calm(load: Traffic, back: float, calm: float) -> bool:
     """Tell whether nothing began for a while that failed, and much that did not."""
     since = _last_bad(load, back)
-    return time.monotonic() > since + CALM and load.count("right", since=since) >= IN_FLIGHT
+    return time.monotonic() > since + calm and load.count("right", since=since) >= IN_FLIGHT
 
 
 async def _records(transport: NatsTransport, first: int) -> dict[str, list[Decision]]:

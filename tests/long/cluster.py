@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,15 +21,11 @@ from hookbus.transport import NatsTransport
 from tests.chaos.__main__ import HEADER, PLUGIN_TIMEOUT_MS, row, show
 from tests.chaos.answers import SMALL_STREAMS, observed
 from tests.chaos.cluster import Cluster, until
-from tests.chaos.nats_cluster import SERVERS, NatsCluster, connected, leader, replicas
+from tests.chaos.nats_cluster import SERVERS, NatsCluster, all_copied, connected, leader
 from tests.chaos.trial import Result, trial
 from tests.chaos.troubles import Trouble
 
 ROUNDS: Final = 2
-STREAMS: Final = (
-    *subjects.STREAM_SUBJECTS,
-    *map(subjects.bucket_stream, (subjects.CONFIG_BUCKET, subjects.STATE_BUCKET)),
-)
 
 
 def kill_leader(servers: NatsCluster, cluster: Cluster, *, is_emitters: bool) -> Result:
@@ -48,16 +43,11 @@ async def _whole(servers: NatsCluster) -> int:
     """Wait until all servers hold all streams; return who leads the decisions."""
     transport = await connected(servers)
     try:
-        for stream in STREAMS:
-            await until(partial(_is_whole, transport, stream), patience=60.0)
+        await until(lambda: all_copied(transport, SERVERS), patience=60.0)
         number = await until(lambda: _leader_plus_one(transport))
         return int(number) - 1
     finally:
         await transport.close()
-
-
-async def _is_whole(transport: NatsTransport, stream: str) -> bool:
-    return await replicas(transport, stream) == SERVERS
 
 
 async def _leader_plus_one(transport: NatsTransport) -> int:
