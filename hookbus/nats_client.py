@@ -63,6 +63,9 @@ class NatsClient(Client):
         if seed_of is not None:
             options["nkeys_seed_str"] = seed_of()
         await self.connect(**options)
+        # an attempt to come back that a silent link, or a broker that hangs, has swallowed must not
+        # hold up the next one for long
+        self.options["connect_timeout"] /= 2
 
     async def _connect_to_server(self, server: Srv) -> None:
         self.abort()  # of an attempt that was refused: nats-py forgets the socket

@@ -24,7 +24,7 @@ CONFIG: Final = """
 server_name: "n{number}"
 listen: "127.0.0.1:{port}"
 ping_interval: "2s"
-ping_max: 2
+ping_max: 1
 jetstream {{ store_dir: "{folder}", max_file_store: 8GB }}
 cluster {{ name: hookbus, listen: "127.0.0.1:{route}", routes: [{routes}] }}
 """
