@@ -63,6 +63,15 @@ class RegistryStats(RoleStats, frozen=True, kw_only=True):
     waiting: bool = False
 
 
+class Recording(msgspec.Struct, frozen=True):
+    """How a dispatcher fares with one stream; *error* is None when all is stored or on its way."""
+
+    pending: int = 0
+    oldest_ms: int = 0
+    given_up: int = 0
+    error: str | None = None
+
+
 class DispatcherStats(RoleStats, frozen=True, kw_only=True):
     """A dispatcher.
 
@@ -70,6 +79,7 @@ class DispatcherStats(RoleStats, frozen=True, kw_only=True):
         failures: by plugin and failure class.
         breakers: those that are not closed: ``{"guard/enforce": "open"}``.
         breakers_open_ms: in how many milliseconds an open one lets a call try.
+        recording: by stream.
     """
 
     in_flight: int = 0
@@ -78,6 +88,7 @@ class DispatcherStats(RoleStats, frozen=True, kw_only=True):
     counters: dict[str, int] = {}
     failures: dict[str, dict[str, int]] = {}
     latencies: Histograms = Histograms()
+    recording: dict[str, Recording] = {}
 
 
 S = TypeVar("S", bound=RoleStats)

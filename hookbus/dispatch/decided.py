@@ -6,11 +6,13 @@ from collections.abc import Iterable
 
 import msgspec
 
+from hookbus.dispatch.aggregate import Objection, attributed
 from hookbus.dispatch.masking import masked, secrets_in
 from hookbus.dispatch.payload import Payload
 from hookbus.models import Decision, OtherBlock
 from hookbus.schemas.secret_fields import SecretPath
 from hookbus.wire.decision import decode_decision, encode_decision, encode_record
+from hookbus.wire.limits import MAX_TEXT, cut
 
 
 class Decided(msgspec.Struct, frozen=True, gc=False):
@@ -58,16 +60,18 @@ def not_recorded(made: Decided, id: str, problem: str) -> Decided:
     id must not name two decisions. It is made of the record, which has no secrets in it.
     """
     withdrawn = decode_decision(made.record)
-    was = f"{withdrawn.outcome}, {withdrawn.id}"
+    what = f"the decision ({withdrawn.outcome}, {withdrawn.id}) is not recorded"
+    reason = cut(f"audit_unavailable: {what}: {problem}", MAX_TEXT)
+    objection = Objection(None, "audit", "audit_unavailable", reason)
     block = msgspec.structs.replace(
         withdrawn,
         id=id,
         outcome="block",
-        cause="audit",
-        code="audit_unavailable",
-        by=None,
-        reason=f"audit_unavailable: the decision ({was}) is not recorded: {problem}",
-        message=None,
+        cause=objection.cause,
+        code=objection.code,
+        by=objection.by,
+        reason=attributed(objection),
+        message=objection.message,
         others=_blocks_of(withdrawn),
     )
     record = encode_record(block)

@@ -88,7 +88,8 @@ class Outbox:
         self._bytes = 0
         self._awaited = 0
         self._acknowledged = 0
-        self._seen = 0  # of these, when the timer came last
+        self._seen = 0  # of these, when the timer came last, …
+        self._heard_at = -ACK_WAIT  # … and when it had seen a new one
         self._given_up = 0
         self._problem: str | None = None
         self._pause = FIRST_PAUSE
@@ -136,10 +137,19 @@ class Outbox:
             "error": self._problem,
         }
 
-    async def send(self, subject: str, id: str, body: bytes) -> None:
+    async def send(
+        self, subject: str, id: str, body: bytes, stored: asyncio.Future[str] | None = None
+    ) -> str:
         """Hand a message to the connection; it is sent again until it is stored or given up."""
-        now = self._clock()
-        await self._send(_Outgoing(subject, id, body, now, now))
+        token, now = next(self._tokens), self._clock()
+        self._sent[token] = message = _Outgoing(subject, id, body, now, now, stored)
+        self._bytes += len(body)
+        while self._bytes > MAX_BYTES or len(self._sent) + len(self._waiting) > MAX_MESSAGES:
+            self._give_up_oldest()
+        if self._timer is None:
+            self._arm(now + ACK_WAIT)
+        await self._publish(token, message)
+        return token
 
     async def store(self, subject: str, id: str, body: bytes, until: float) -> str | None:
         """Do so and wait for the acknowledgement until a time of the clock; return why not.
@@ -150,7 +160,7 @@ class Outbox:
         stored: asyncio.Future[str] = self._loop.create_future()
         self._awaited += 1
         try:
-            token = await self._send(_Outgoing(subject, id, body, now, now, stored))
+            token = await self.send(subject, id, body, stored)
             async with asyncio.timeout(until - self._clock()):
                 return await stored or None
         except TimeoutError:
@@ -160,17 +170,6 @@ class Outbox:
         finally:
             self._awaited -= 1
             self._take(token)
-
-    async def _send(self, message: _Outgoing) -> str:
-        token = next(self._tokens)
-        self._sent[token] = message
-        self._bytes += len(message.body)
-        while self._bytes > MAX_BYTES or len(self) > MAX_MESSAGES:
-            self._give_up_oldest()
-        if self._timer is None:
-            self._arm(message.sent + ACK_WAIT)
-        await self._publish(token, message)
-        return token
 
     async def _publish(self, token: str, message: _Outgoing) -> None:
         try:
@@ -285,8 +284,9 @@ class Outbox:
 
     def _put_back_silent(self, now: float) -> None:
         """What nobody answered is lost, unless the stream is only slow."""
-        is_slow = self._acknowledged > self._seen
-        self._seen = self._acknowledged
+        if self._acknowledged > self._seen:
+            self._seen, self._heard_at = self._acknowledged, now
+        is_slow = now - self._heard_at < ACK_WAIT
         lost = now - (SLOW_WAIT if is_slow else ACK_WAIT)
         for token, message in list(self._sent.items()):
             if message.sent > lost:

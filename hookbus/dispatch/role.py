@@ -170,8 +170,12 @@ class DispatcherRole:
             "counters": self.counters.as_dict(),
             "failures": self._failures.as_dict(),
             "latencies": self._latencies.as_dict(),
-            "recording": self._recorder.state(),
+            "recording": self.recording(),
         }
+
+    def recording(self) -> dict[str, Any]:
+        """What of the records and observed events is not stored, by stream."""
+        return dict(self._recorder.state())
 
 
 def _new_decision_id() -> str:

@@ -34,7 +34,11 @@ class DispatcherServer:
 
     @property
     def health(self) -> dict[str, Any]:
-        return {"generation": self._role.ingress.generation if self._role else 0}
+        if self._role is None:
+            return {"generation": 0, "recording": {}}
+        # a stream that takes nothing leaves it ready, also where every decision waits for it: the
+        # Blocks are what the operator asked for, and another dispatcher has the same stream
+        return {"generation": self._role.ingress.generation, "recording": self._role.recording()}
 
     def metrics(self) -> Iterable[Family]:
         return of_dispatcher(self._role.stats()) if self._role is not None else ()

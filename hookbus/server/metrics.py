@@ -48,6 +48,7 @@ def of_dispatcher(stats: Mapping[str, Any]) -> Iterator[Family]:
             for failure, count in sorted(counts.items())
         ),
     )
+    yield from _recording(stats["recording"])
     latencies = stats["latencies"]
     bounds = [bound / 1000 for bound in latencies["bounds_ms"]]
     yield Family(
@@ -72,6 +73,21 @@ def of_dispatcher(stats: Mapping[str, Any]) -> Iterator[Family]:
         "1 for each breaker that is not closed, by its state.",
         tuple(_breakers(stats["breakers"])),
     )
+
+
+def _recording(streams: Mapping[str, Mapping[str, Any]]) -> Iterator[Family]:
+    """What waits to be stored, and what never was."""
+    states = sorted(streams.items())
+    pending, oldest, given_up = (
+        tuple(Sample(state[key] / unit, {"stream": name}) for name, state in states)
+        for key, unit in (("pending", 1), ("oldest_ms", 1000), ("given_up", 1))
+    )
+    help_ = "Messages that their stream has not acknowledged yet."
+    yield Family("hookbus_unacknowledged_messages", "gauge", help_, pending)
+    help_ = "Age of the oldest of them."
+    yield Family("hookbus_unacknowledged_oldest_seconds", "gauge", help_, oldest)
+    help_ = "Messages that no stream has: given up."
+    yield Family("hookbus_given_up_messages_total", "counter", help_, given_up)
 
 
 def of_registry(stats: RegistryStats) -> Iterator[Family]:

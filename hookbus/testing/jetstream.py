@@ -15,6 +15,7 @@ from hookbus.message import Message
 from hookbus.streams import ConsumerSpec, StreamSpec
 from hookbus.testing.memory_message import MemoryMessage
 
+_NO_ROOM: Final = 10047
 _ADVISORY: Final = "$JS.EVENT.ADVISORY.CONSUMER"
 
 Route = Callable[[Message], None]
@@ -23,9 +24,10 @@ HandToGroup = Callable[[Message, str, str], bool]
 
 @dataclass(slots=True)
 class Stream:
-    """What a stream captured; message n has the sequence n, counted from 1."""
+    """What a stream captured, unless it refuses; message n has the sequence n, counted from 1."""
 
     spec: StreamSpec
+    refusal: str | None = None  # what it answers to every message: its disk is full
     messages: list[Message] = field(default_factory=list)
     sequences_by_id: dict[str, int] = field(default_factory=dict)
 
@@ -88,6 +90,10 @@ class JetStream:
 
     def _store(self, stream: Stream, message: Message) -> None:
         name = stream.spec.name
+        if stream.refusal is not None:
+            error = {"code": 503, "err_code": _NO_ROOM, "description": stream.refusal}
+            self._confirm(message.reply, {"error": error, "stream": name, "seq": 0})
+            return
         identity = (message.headers or {}).get("Nats-Msg-Id", "")
         known = stream.sequences_by_id.get(identity) if identity else None
         if known is not None:

@@ -9,7 +9,8 @@ Three variants, each on a broker of its own, all alive at once and measured in t
 Figures are medians over the rounds; ratios are medians of each round's ratio to raw. A wrong
 decision voids the run. CPU is what the kernel charged each process while it was measured. Then
 what each feature costs (tests/bench/features.py). With --replicas instead: one dispatcher beside
-two (tests/bench/replicas.py).
+two (tests/bench/replicas.py). With --recording: what a recorded message costs, and streams in
+trouble (tests/bench/recording.py); exit code 1 if a bar is missed.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from typing import Any, Final
 from hookbus.broker import EmbeddedBroker
 from tests.bench.features import COUNTS, print_features, run_features
 from tests.bench.processes import Started, until_bound
+from tests.bench.recording import print_recording, run_recording
 from tests.bench.replicas import print_replicas, run_replicas
 
 VARIANTS: Final = ("raw", "fair", "hookbus")
@@ -144,6 +146,7 @@ def main() -> None:
     parser.add_argument("--no-features", action="store_true", help="only the three variants")
     parser.add_argument("--features", action="store_true", help="only what each feature costs")
     parser.add_argument("--replicas", action="store_true", help="only one dispatcher beside two")
+    parser.add_argument("--recording", action="store_true", help="only what recording costs")
     parser.add_argument("--json", type=Path, help="where to write every round's figures")
     options = parser.parse_args()
     started = time.time()
@@ -151,19 +154,26 @@ def main() -> None:
     machine = f"Python {platform.python_version()}, {os.cpu_count()} cores"
     load = " ".join(f"{average:.2f}" for average in os.getloadavg())
     print(f"hookbus bench: {options.rounds} rounds, {machine}, load average {load}")
-    if options.replicas:
+    is_well = True
+    if options.recording:
+        everything["recording"] = run_recording(options.rounds, options.events)
+        is_well = print_recording(everything["recording"])
+    elif options.replicas:
         everything["replicas"] = run_replicas(options.rounds, options.events)
         print_replicas(everything["replicas"])
-    for name in () if options.features or options.replicas else options.only or SCENARIOS:
+    is_other = options.replicas or options.recording
+    for name in () if options.features or is_other else options.only or SCENARIOS:
         everything[name] = run_scenario(name, options.rounds, options.events)
         print_table(name, everything[name])
-    for count in () if options.no_features or options.only or options.replicas else COUNTS:
+    for count in () if options.no_features or options.only or is_other else COUNTS:
         costs = run_features(count, options.rounds, options.events)
         everything[f"features, n={count}"] = costs
         print_features(count, costs)
     print(f"\n{time.time() - started:.0f} s; every decision was checked")
     if options.json:
         options.json.write_text(json.dumps(everything, indent=1))
+    if not is_well:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

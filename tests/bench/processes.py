@@ -78,11 +78,14 @@ class Started:
         self._stack.callback(process.end)
         return process
 
-    def start_roles(self, folder: Path, program: str) -> None:
-        """Start registry and dispatcher; *program* is the module that is `hookbus`."""
+    def start_roles(self, folder: Path, program: str, more: str = "") -> None:
+        """Start registry and dispatcher; *program* is the module that is `hookbus`.
+
+        *more* is TOML that the settings file has beside the mode.
+        """
         environ = {"HOOKBUS_NATS_URL": self.url}
         settings = folder / "hookbus.toml"
-        settings.write_text('mode = "development"\n')
+        settings.write_text(f'mode = "development"\n{more}')
         serve = ["-m", program, "serve"]
         address = ["--http", "127.0.0.1:0"]
         self.start("registry", [*serve, "registry", *address, "--settings", str(settings)], environ)

@@ -18,7 +18,7 @@ from hookbus.cli.doctor.plugins import judge_plugins
 from hookbus.cli.doctor.roles import judge_roles
 from hookbus.cli.doctor.storage import judge_storage
 from hookbus.cli.doctor.view import BusView
-from hookbus.cli.role_stats import DispatcherStats, RegistryStats
+from hookbus.cli.role_stats import DispatcherStats, Recording, RegistryStats
 from hookbus.config.connection import Connection
 from hookbus.errors import BrokerError
 
@@ -35,6 +35,11 @@ def plugin(name: str = "guard", **members: Any) -> dict[str, Any]:
 
 def stream(**config: Any) -> dict[str, Any]:
     return {"config": {"max_bytes": GIB, **config}, "state": {"bytes": 5}}
+
+
+def failing(**state: Any) -> DispatcherStats:
+    recording = {"HOOKBUS_DECISIONS": Recording(**state)}
+    return DispatcherStats(instance="d1", generation=7, version="1.0.0", recording=recording)
 
 
 def view(**members: Any) -> BusView:
@@ -180,6 +185,12 @@ ABSENT: dict[str, Any] = {"listed": None, "settings": None, "registries": ()}
             {"account": {"limits": {"max_storage": 2 * GIB}, "storage": 2 * GIB - 1}},
             "streams",
             "bytes are in use",
+            "make room",
+        ),
+        (
+            {"dispatchers": (failing(error="no room", pending=7, given_up=2),)},
+            "recording",
+            "HOOKBUS_DECISIONS: no room (7 wait, 2 given up)",
             "make room",
         ),
         ({"max_payload": 65_536}, "sizes", "max_event_bytes is 524288", "max_payload to 589824"),

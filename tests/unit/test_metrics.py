@@ -30,6 +30,15 @@ def stats(*, plugins: tuple[str, ...] = (), **breakers: str) -> dict[str, Any]:
         "counters": counters.as_dict(),
         "failures": {plugin: {"timeout": 2} for plugin in plugins},
         "latencies": latencies.as_dict(),
+        "recording": {
+            "HOOKBUS_DECISIONS": {
+                "pending": 3,
+                "pending_bytes": 2_100,
+                "oldest_ms": 1_500,
+                "given_up": 2,
+                "error": "insufficient storage resources available",
+            }
+        },
     }
 
 
@@ -75,6 +84,15 @@ def test_a_breaker_that_is_not_closed_is_a_sample() -> None:
     }
 
 
+def test_what_is_not_stored_is_told_by_stream() -> None:
+    found = read(of_dispatcher(stats()))
+
+    stream = (("stream", "HOOKBUS_DECISIONS"),)
+    assert found["hookbus_unacknowledged_messages", stream] == 3
+    assert found["hookbus_unacknowledged_oldest_seconds", stream] == 1.5
+    assert found["hookbus_given_up_messages_total", stream] == 2
+
+
 def test_a_registry_tells_its_generation_and_its_requests() -> None:
     announced = Endpoint("announce", "x", "q")
     announced.done(0.1)
@@ -104,14 +122,16 @@ def test_names_say_what_and_in_which_unit() -> None:
     for family in everything():
         assert re.fullmatch(r"hookbus_[a-z]+(_[a-z]+)*", family.name)
         assert family.name.endswith("_total") == (family.kind == "counter")
-        assert family.name.endswith("_seconds") == (family.kind == "histogram")
+        is_time = family.kind == "histogram" or "oldest" in family.name
+        assert family.name.endswith("_seconds") == is_time
         assert family.help.endswith(".")
 
 
 def test_labels_are_of_bounded_sets_only() -> None:
     labels = {name for family in everything() for s in family.samples for name in s.labels}
 
-    assert labels == {"role", "version", "plugin", "failure", "mode", "state", "endpoint", "le"}
+    of_roles = {"role", "version", "endpoint", "le"}
+    assert labels == of_roles | {"plugin", "failure", "mode", "state", "stream"}
 
 
 def test_what_a_label_holds_cannot_break_a_line() -> None:

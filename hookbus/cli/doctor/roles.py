@@ -16,6 +16,7 @@ def judge_roles(view: BusView) -> Iterator[Finding]:
         return
     yield from _registries(view)
     yield from _dispatchers(view)
+    yield from _recording(view)
     roles: list[RoleStats] = [*view.registries, *view.dispatchers]
     versions = {role.version for role in roles}
     if len(versions) > 1:
@@ -50,6 +51,22 @@ def _registries(view: BusView) -> Iterator[Finding]:
     if len(owners) < 2:
         count = len(view.registries)
         yield ok("registry", f"{count} up, generation {view.listed['generation']}")
+
+
+def _recording(view: BusView) -> Iterator[Finding]:
+    """A stream that is gone, or takes nothing, is seen by those who write to it."""
+    failing = [
+        f"{stats.name}: {stream}: {state.error} ({state.pending} wait, {state.given_up} given up)"
+        for stats in view.dispatchers
+        for stream, state in sorted(stats.recording.items())
+        if state.error is not None
+    ]
+    if failing:
+        next_ = "make room on the broker's disk; a stream that is gone is made by a new registry"
+        yield problem("recording", "; ".join(failing), next_)
+    elif view.dispatchers:
+        lost = sum(s.given_up for stats in view.dispatchers for s in stats.recording.values())
+        yield ok("recording", f"the streams take everything; {lost} given up since the start")
 
 
 def _dispatchers(view: BusView) -> Iterator[Finding]:

@@ -22,7 +22,8 @@ ALARMS: Final = {
     "breaker_open": "plugins are not asked: their breaker is open",
     "overloaded": "events are blocked: too many in flight; start another dispatcher",
     "not_ready": "events are blocked: a dispatcher has no configuration",
-    "unrecorded": "decisions are not recorded: the connection was lost, or is full",
+    "unrecorded": "decisions are not recorded: their stream takes nothing; 'hookbus doctor'",
+    "audit_blocks": "events are blocked: their records are not stored; 'hookbus doctor'",
     "spoofed_reply": "somebody answers in another plugin's name",
     "undelivered": "replies do not reach their emitters",
 }
