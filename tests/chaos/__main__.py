@@ -119,7 +119,9 @@ def mounted(folder: Path) -> Iterator[Path | None]:
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "none", str(folder)]
     if subprocess.run(command, capture_output=True, check=False).returncode:
-        print("full disk: left out, mounting needs root; tests/chaos/test_faults.py has the limit")
+        print(
+            "full disk: left out, mounting needs root; test_jetstream_trouble.py has it by a limit"
+        )
         yield None
         return
     try:
