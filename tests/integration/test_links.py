@@ -45,8 +45,9 @@ def test_who_hears_messages_does_not_leave_for_want_of_answers_to_pings(run: Run
         server = await asyncio.start_server(chatterer, "127.0.0.1", 0)
         url = f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         transport = await NatsTransport.connect(url, options=OFTEN)
-        transport.on_disconnect(lambda: losses.append("lost"))
         heard = asyncio.Event()
+        transport.on_disconnect(lambda: losses.append("lost"))
+        transport.on_disconnect(heard.set)
         count = 0
 
         def on_message(message: object) -> None:
@@ -59,11 +60,12 @@ def test_who_hears_messages_does_not_leave_for_want_of_answers_to_pings(run: Run
         async with asyncio.timeout(SOON):
             await heard.wait()
 
-        assert losses == []
+        losses_meanwhile = list(losses)
         server.close()
         chatterer.is_silent = True
         await chatterer.ended.wait()
         await transport.close()
+        assert losses_meanwhile == []
 
     run(scenario())
 
