@@ -17,6 +17,10 @@ MAKE_ROOM: Final = (
     "raise the server's max_file_store (or the account's limit), make room on its disk, or lower"
     " streams.NAME.max_bytes in the settings"
 )
+#: Where the settings ask for more copies than there are servers.
+MORE_SERVERS: Final = (
+    "start more servers with JetStream in its cluster, or lower replicas in the settings"
+)
 
 _VERSION: Final = re.compile(r"v?(\d+)\.(\d+)")
 

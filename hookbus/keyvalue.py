@@ -126,14 +126,27 @@ class NatsKeyValue:
 
     @classmethod
     async def open(
-        cls, transport: NatsTransport, bucket: str, *, create: bool = True, history: int = 1
+        cls,
+        transport: NatsTransport,
+        bucket: str,
+        *,
+        create: bool = True,
+        history: int = 1,
+        replicas: int | None = None,
     ) -> NatsKeyValue:
-        """Find the bucket, or make it with *history* versions a key.
+        """Find the bucket, or make it; change it until it has *history* versions a key or more.
+
+        *replicas* None leaves those that there are; a new bucket has one.
 
         Raises:
-            TransportError: There is none, and *create* is false.
+            TransportError: There is none, and *create* is false; or the cluster has fewer servers
+                than *replicas*.
         """
-        opened = _find_or_create(transport, bucket, history) if create else _find(transport, bucket)
+        opened = (
+            _find_or_create(transport, bucket, history, replicas)
+            if create
+            else _find(transport, bucket)
+        )
         return cls(transport, bucket, await transport.unless_lost(opened, f"bucket {bucket!r}"))
 
     async def get(self, key: str) -> Entry | None:
@@ -351,16 +364,25 @@ async def _find(transport: NatsTransport, bucket: str) -> Bucket:
     return await transport.jetstream.key_value(bucket)
 
 
-async def _find_or_create(transport: NatsTransport, bucket: str, history: int) -> Bucket:
+async def _find_or_create(
+    transport: NatsTransport, bucket: str, history: int, replicas: int | None
+) -> Bucket:
     jetstream = transport.jetstream
     try:
         found = await _find(transport, bucket)
     except nats.js.errors.BucketNotFoundError:
-        config = KeyValueConfig(bucket=bucket, history=history, direct=False)
+        config = KeyValueConfig(
+            bucket=bucket, history=history, direct=False, replicas=replicas or 1
+        )
         return await jetstream.create_key_value(config)
     stream = (await jetstream.stream_info(f"KV_{bucket}")).config
-    if (stream.max_msgs_per_subject or 0) < history:  # an earlier version of the bus made it
-        await jetstream.update_stream(stream.evolve(max_msgs_per_subject=history))
+    wanted = stream.evolve(
+        # an earlier version of the bus made it with fewer
+        max_msgs_per_subject=max(stream.max_msgs_per_subject or 0, history),
+        num_replicas=replicas or stream.num_replicas,
+    )
+    if wanted != stream:
+        await jetstream.update_stream(wanted)
     return found
 
 

@@ -16,7 +16,7 @@ from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport
 from nats.protocol.parser import PERMISSIONS_ERR, STALE_CONNECTION
 
-from hookbus.broker_needs import MAKE_ROOM, jetstream_problem
+from hookbus.broker_needs import MAKE_ROOM, MORE_SERVERS, jetstream_problem
 from hookbus.connect_errors import NO_TLS
 from hookbus.errors import Disconnected, NoResponders, RequestTimeout, TransportError
 from hookbus.message import MessageCallback, is_one_word
@@ -24,6 +24,12 @@ from hookbus.nats_parser import ShortParser
 
 #: JetStream's error codes for memory, storage and the account's limits that do not suffice.
 _NO_ROOM: Final = (10002, 10023, 10028, 10047)
+#: … and for more replicas than the broker, or its cluster, has servers.
+_TOO_FEW_SERVERS: Final = (10005, 10074)
+
+#: Seconds between pings, and how many may be unanswered: a broker that hangs, or a link that
+#: swallows all, is noticed after three. One ping costs 30 µs.
+PINGS: Final[dict[str, Any]] = {"ping_interval": 1, "max_outstanding_pings": 2}
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +51,7 @@ class NatsClient(Client):
         self._receivers: dict[int, MessageCallback] = {}
         self._ps = ShortParser(self, self._take)
         self._seed_of: Callable[[], str] | None = None
+        self._heard = 0  # messages, until the last ping
 
     async def open(self, *, seed_of: Callable[[], str] | None = None, **options: Any) -> None:
         """Connect as nats-py's `connect` does; *seed_of* gives the NKey seed.
@@ -56,6 +63,9 @@ class NatsClient(Client):
         if seed_of is not None:
             options["nkeys_seed_str"] = seed_of()
         await self.connect(**options)
+        # an attempt to come back that a silent link, or a broker that hangs, has swallowed must not
+        # hold up the next one for long
+        self.options["connect_timeout"] /= 2
 
     async def _connect_to_server(self, server: Srv) -> None:
         self.abort()  # of an attempt that was refused: nats-py forgets the socket
@@ -156,6 +166,14 @@ class NatsClient(Client):
             await self._flush_pending(force_flush=True)
         elif self._flush_queue is None or self._flush_queue.empty():  # the first in this tick
             await self._flush_pending()
+
+    async def _send_ping(self, future: asyncio.Future[bool] | None = None) -> None:
+        # nats-py takes nothing but a PONG for a sign of life; under load that stands behind all
+        # that is not read yet, and whoever has much to do would leave a broker that is well
+        if self._heard != self.stats["in_msgs"]:
+            self._heard = self.stats["in_msgs"]
+            self._pings_outstanding = min(self._pings_outstanding, 1)
+        await super()._send_ping(future)
 
     async def flush(self, timeout: int = DEFAULT_FLUSH_TIMEOUT) -> None:
         """Return once the broker has processed everything that was sent before."""
@@ -291,6 +309,10 @@ def to_transport_error(error: Exception, what: str) -> TransportError:
             code in _NO_ROOM
         ):
             return TransportError(f"{what}: {description}: {MAKE_ROOM}")
+        case nats.js.errors.APIError(err_code=code, description=str(description)) if (
+            code in _TOO_FEW_SERVERS
+        ):
+            return TransportError(f"{what}: {description}: {MORE_SERVERS}")
         case nats.js.errors.APIError(description=str(description)):
             return TransportError(f"{what}: {description}")
     return TransportError(f"{what}: {error}")

@@ -35,14 +35,16 @@ _NO_SUCH_SEQUENCE: Final = 10043  # what a deletion says instead, or only in wor
 class StreamSpec:
     """A stream as it should be. *max_age* in seconds, *max_bytes* in bytes.
 
-    *duplicate_window*: for so many seconds a ``Nats-Msg-Id`` is known. Of a work queue a message
-    is gone when it is acknowledged; that can be said only when the stream is made.
+    *replicas* None leaves those that there are; a new stream has one. *duplicate_window*: for so
+    many seconds a ``Nats-Msg-Id`` is known. Of a work queue a message is gone when it is
+    acknowledged; that can be said only when the stream is made.
     """
 
     name: str
     subject: str
     max_age: float
     max_bytes: int
+    replicas: int | None = None
     more_subjects: tuple[str, ...] = ()
     duplicate_window: float = 120.0
     is_work_queue: bool = False
@@ -174,7 +176,7 @@ class NatsStreams:
         except nats.js.errors.NotFoundError:
             await self._jetstream.add_stream(_as_specified(_new_stream(spec), spec))
             return
-        wanted = _as_specified(found, spec)  # an operator's replicas and placement stay
+        wanted = _as_specified(found, spec)  # an operator's placement stays
         if wanted != found:
             await self._jetstream.update_stream(wanted)
 
@@ -321,6 +323,7 @@ def _as_specified(config: StreamConfig, spec: StreamSpec) -> StreamConfig:
         subjects=[spec.subject, *spec.more_subjects],
         max_age=spec.max_age,
         max_bytes=spec.max_bytes,
+        num_replicas=spec.replicas or config.num_replicas,
         # the broker refuses a window that is longer than the messages live
         duplicate_window=min(spec.duplicate_window, spec.max_age or spec.duplicate_window),
     )

@@ -30,7 +30,7 @@ from hookbus.errors import (
 )
 from hookbus.inbox import Inbox
 from hookbus.message import Message, MessageCallback, encode_headers
-from hookbus.nats_client import NatsClient, to_transport_error
+from hookbus.nats_client import PINGS, NatsClient, to_transport_error
 
 __all__ = ["Message", "MessageCallback", "NatsTransport", "Subscription", "Transport"]
 log = logging.getLogger("hookbus.transport")
@@ -38,8 +38,7 @@ log = logging.getLogger("hookbus.transport")
 _OPTIONS: Final[dict[str, Any]] = {
     "max_reconnect_attempts": -1,  # for ever
     "reconnect_time_wait": 0.2,  # seconds
-    "ping_interval": 10,  # seconds; a broker that hangs is noticed after three of them
-    "max_outstanding_pings": 2,
+    **PINGS,
     "pending_size": 8 * 1024 * 1024,  # bytes for a slow broker, before a publish waits too …
     "flush_timeout": 0.25,  # … and for how many seconds
 }

@@ -236,7 +236,8 @@ class Settings(Section):
         observe: auto publishes observed events only of types that somebody observes.
         upgrade: what a newer version with other hooks needs in production.
         trace_sampling: share of the traces, 0 … 1.
-        replicas: copies of each stream and bucket in a NATS cluster.
+        replicas: copies of each stream and bucket in a NATS cluster; unset makes one, and leaves
+            what was set by another hand.
         breaker: when a plugin that fails is no longer called.
         patch: how large a change may be.
         observers: how often observe hooks get an event that they did not handle.
@@ -258,7 +259,7 @@ class Settings(Section):
     observe: Literal["auto", "always"] = "auto"
     upgrade: Literal["approve", "same_permissions"] = "approve"
     trace_sampling: Annotated[float, between(0, 1)] = 0.01
-    replicas: Annotated[int, between(1, 5)] = 1
+    replicas: Annotated[int, between(1, 5)] | None = None
     breaker: BreakerSettings = BreakerSettings()
     patch: PatchSettings = PatchSettings()
     observers: ObserverSettings = ObserverSettings()

@@ -132,6 +132,8 @@ class Asking:
 
     def _learn(self, task: Task, asked: Asked, sent: float) -> None:
         failed = "schema" if asked.is_misled else asked.answer.failure
+        if failed is not None and not self._breakers.concerns(asked.binding, sent):
+            return
         breaker = self._breakers.known(asked.binding)
         if breaker is None and failed is not None:
             breaker = self._breakers.of(asked.binding, task.snapshot.limits.breaker)

@@ -29,6 +29,9 @@ FAILURES: Final[frozenset[FailureClass]] = frozenset(
 )
 
 
+REMEMBERED: Final = 4_096  # plugins that announced themselves last
+
+
 class Breaker:
     """One breaker; *now* is the caller's monotonic clock in seconds.
 
@@ -90,8 +93,11 @@ class Breaker:
                 self._open(now)
 
     def announced(self) -> None:
-        """A new instance may be healthy: let one call find out at once."""
-        if self.state == "open":
+        """A new instance may be healthy: let one call find out at once.
+
+        A probe on its way went to the old one, and is not waited for.
+        """
+        if self.state != "closed":
             self.state = "half_open"
             self._probing = False
 
@@ -115,10 +121,11 @@ class Breaker:
 class Breakers:
     """The breakers of one dispatcher; shadow and warn have their own (R15)."""
 
-    __slots__ = ("_breakers",)
+    __slots__ = ("_announced", "_breakers")
 
     def __init__(self) -> None:
         self._breakers: dict[tuple[str, str], Breaker] = {}
+        self._announced: dict[str, float] = {}  # when, the latest last
 
     def known(self, binding: Binding) -> Breaker | None:
         """Return the breaker of a binding's plugin in its mode; None is one that never failed."""
@@ -132,8 +139,19 @@ class Breakers:
             breaker = self._breakers[key] = Breaker(limits)
         return breaker
 
-    def announced(self, plugin: str) -> None:
+    def concerns(self, binding: Binding, sent: float) -> bool:
+        """Tell whether a call made at *sent* says anything about the plugin as it is now.
+
+        What was asked of one that was killed runs out of time when its successor is long there.
+        """
+        return sent >= self._announced.get(binding.plugin, sent)
+
+    def announced(self, plugin: str, now: float) -> None:
         """Tell the plugin's breakers that it announced itself anew."""
+        self._announced.pop(plugin, None)
+        self._announced[plugin] = now
+        if len(self._announced) > REMEMBERED:
+            del self._announced[next(iter(self._announced))]
         for (name, _), breaker in self._breakers.items():
             if name == plugin:
                 breaker.announced()

@@ -130,7 +130,7 @@ class DispatcherRole:
     def _on_announced(self, message: Message) -> None:
         """R21: a plugin that announces itself anew is tried at once, not when its breaker ends."""
         if message.data == subjects.ANNOUNCED:
-            self._breakers.announced(message.subject.rpartition(".")[2])
+            self._breakers.announced(message.subject.rpartition(".")[2], self._clock())
 
     def _on_config(self, entry: Entry) -> None:
         """Take a new generation; one that cannot be read leaves the last good one in use."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from hookbus import subjects
@@ -52,11 +53,12 @@ async def ensure_streams(streams: Streams, settings: Settings) -> None:
             subject,
             kept.max_age,
             kept.max_bytes,
+            settings.replicas,
             more_subjects=_MORE_SUBJECTS.get(name, ()),
             duplicate_window=_DUPLICATES.get(name, 120.0),
         )
         await streams.ensure_stream(spec)
-    await streams.ensure_stream(_ADVISORIES)
+    await streams.ensure_stream(replace(_ADVISORIES, replicas=settings.replicas))
     await streams.ensure_consumer(ADVISED)
 
 

@@ -10,6 +10,10 @@ from typing import Final, Generic, TypeVar
 
 #: Seconds that a timer may come early: uvloop counts whole milliseconds.
 EARLY: Final = 0.0005
+#: A timer that is so many seconds late says that this process stood still, not that others did …
+STALLED: Final = 0.1
+#: … and what came in time gets so many seconds to be read from the socket.
+CATCH_UP: Final = 0.05
 
 _Item = TypeVar("_Item")
 
@@ -51,8 +55,11 @@ class Timers(Generic[_Item]):
         self._handle = self._loop.call_later(max(0.0, due - self._clock()), self._on_timer)
 
     def _on_timer(self) -> None:
-        self._handle, self._armed_for = None, float("inf")
         now = self._clock() + EARLY
+        if now - self._armed_for > STALLED:  # a dispatcher that was stopped blames no plugin for it
+            self._arm(now + CATCH_UP)
+            return
+        self._handle, self._armed_for = None, float("inf")
         heap, items = self._heap, self._items
         while heap and (heap[0][0] <= now or heap[0][1] not in items):
             _, number = heapq.heappop(heap)

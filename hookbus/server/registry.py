@@ -85,8 +85,8 @@ def host(connection: Connection, source: Source, watch: FileWatch | None) -> Hos
     return Host(RegistryServer(source, watch, connection), connection)
 
 
-async def _open(transport: NatsTransport, bucket: str) -> NatsKeyValue:
-    return await NatsKeyValue.open(transport, bucket, history=KEPT_GENERATIONS)
+async def _open(transport: NatsTransport, bucket: str, replicas: int | None = None) -> NatsKeyValue:
+    return await NatsKeyValue.open(transport, bucket, history=KEPT_GENERATIONS, replicas=replicas)
 
 
 class _Serving:
@@ -120,7 +120,7 @@ class _Serving:
         )
         self._made: Made | None = None
         self._file_problem: str | None = None
-        self._ensured: StreamsSettings | None = None
+        self._ensured: tuple[StreamsSettings, int | None] | None = None
         self._redelivery = Redelivery()
         self._lack: Lack | None = None
         self._again = asyncio.Event()
@@ -249,9 +249,12 @@ class _Serving:
             log.warning("%s", lack)
         self._lack = lack
         self._redelivery = settings.observers.redelivery
-        if settings.streams != self._ensured:
+        wanted = (settings.streams, settings.replicas)
+        if wanted != self._ensured:
+            for bucket in (subjects.CONFIG_BUCKET, subjects.STATE_BUCKET):
+                await _open(self._transport, bucket, settings.replicas)
             await ensure_streams(self._streams, settings)
-            self._ensured = settings.streams
+            self._ensured = wanted
 
     def _on_configuration(self, entry: Entry) -> None:
         """Hear what others made. Over what no registry wrote it is written anew; dispatchers keep

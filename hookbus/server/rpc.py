@@ -15,7 +15,7 @@ from faststream.nats.subscriber.usecases.core_subscriber import CoreSubscriber
 from hookbus import subjects
 from hookbus.config.connection import Connection, nats_options
 from hookbus.errors import HookbusError, RequestTimeout, SubscriptionDenied
-from hookbus.nats_client import NatsClient, to_transport_error
+from hookbus.nats_client import PINGS, NatsClient, to_transport_error
 from hookbus.transport import Transport
 
 START_TIMEOUT: Final = 5.0  # seconds; the broker was there a moment ago
@@ -24,7 +24,7 @@ STOP_TIMEOUT: Final = 5.0  # seconds for the requests that still run
 _OPTIONS: Final[dict[str, Any]] = {
     "max_reconnect_attempts": -1,  # for ever
     "reconnect_time_wait": 0.2,  # seconds
-    "ping_interval": 10,  # seconds
+    **PINGS,
 }
 
 #: Takes a request's subject and body, and returns the answer's body.

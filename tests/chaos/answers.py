@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from hookbus.models import Decision
+from hookbus.models import Decision, PluginRecord
 
 TYPE: Final = "number_drawn"
 PLUGINS: Final = ("shift", "echo", "sieve")
@@ -20,6 +20,29 @@ SETTINGS: Final[dict[str, Any]] = {
         "sieve": {"hooks": {HOOK: {"type": TYPE, "phase": "validate", "timeout_ms": 5_000}}},
     },
 }
+
+#: That fit on a small disk, and hold what a test writes.
+SMALL_STREAMS: Final = {
+    name: {"max_bytes": size * 1024 * 1024}
+    for name, size in {"DECISIONS": 12, "OBSERVE": 12, "INPUTS": 1, "DLQ": 1}.items()
+}
+#: Writes the id of each event that it observes to a file.
+OBSERVER: Final = "watch"
+
+
+def without_observer(timeout_ms: int) -> dict[str, Any]:
+    """The settings with other timeouts of the plugins."""
+    hooks = {
+        p: {**SETTINGS["plugins"][p]["hooks"][HOOK], "timeout_ms": timeout_ms} for p in PLUGINS
+    }
+    return {**SETTINGS, "plugins": {name: {"hooks": {HOOK: hook}} for name, hook in hooks.items()}}
+
+
+def observed(timeout_ms: int) -> dict[str, Any]:
+    """The same, with an observer."""
+    made = without_observer(timeout_ms)
+    observer = {"hooks": {HOOK: {"type": TYPE, "phase": "observe"}}}
+    return {**made, "plugins": {**made["plugins"], OBSERVER: observer}}
 
 
 def is_blocked(number: int) -> bool:
@@ -63,6 +86,16 @@ def wanted(number: int) -> dict[str, Any]:
     }
 
 
+def is_refusal(decision: Decision) -> bool:
+    """Tell whether a failure ended it, and nothing but failures is otherwise than it must be."""
+    right = {r[0]: r for r in wanted(int(decision.event.id))["records"]}
+    return (
+        decision.outcome == "block"
+        and decision.cause in ("failure", "limit")
+        and all(r.failure or _as_found(r) == right[r.plugin] for r in decision.records)
+    )
+
+
 def found(decision: Decision) -> dict[str, Any]:
     """The same of a decision that was made."""
     return {
@@ -73,11 +106,12 @@ def found(decision: Decision) -> dict[str, Any]:
         "reason": decision.reason,
         "data": decision.data,
         "degraded": decision.degraded,
-        "records": [
-            (r.plugin, r.phase, r.verdict, r.failure, r.resolution, r.attempt, r.annotations)
-            for r in decision.records
-        ],
+        "records": [_as_found(r) for r in decision.records],
     }
+
+
+def _as_found(r: PluginRecord) -> tuple[Any, ...]:
+    return (r.plugin, r.phase, r.verdict, r.failure, r.resolution, r.attempt, r.annotations)
 
 
 def _echoed(number: int) -> dict[str, str]:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
 from hookbus import presence
-from hookbus.broker import EmbeddedBroker
 from hookbus.errors import HookbusError
 from hookbus.operations import request
 from hookbus.transport import NatsTransport, Transport
-from tests.chaos.answers import PLUGINS, SETTINGS
+from tests.chaos.answers import SETTINGS
 from tests.integration.commands import HOOKBUS, PATIENCE, Process
 
 ROOT: Final = Path(__file__).parents[2]
@@ -27,27 +26,41 @@ Stats = dict[int, dict[str, Any]]  # by process id
 class Cluster:
     """Started with its settings applied and every plugin bound; ended with its *stack*."""
 
-    def __init__(self, stack: ExitStack, folder: Path) -> None:
+    def __init__(
+        self,
+        stack: ExitStack,
+        folder: Path,
+        url: str,
+        *,
+        settings: Mapping[str, Any] = SETTINGS,
+        links: Mapping[str, str] | None = None,
+    ) -> None:
+        """*links* are the URLs of those, by name, that reach the broker another way than *url*."""
         self._stack = stack
         self._folder = folder
-        self.broker = stack.enter_context(EmbeddedBroker.start(data_dir=folder / "nats"))
+        self._links = links or {}
+        self.url = url
+        self.observed = folder / "observed"
         self.roles: dict[str, Process] = {}
-        for name in ROLES:
+        self.plugins: dict[str, Process] = {}
+        for name in (*ROLES, *settings["plugins"]):
             self.start(name)
-        for plugin in PLUGINS:
-            self._run([sys.executable, "-m", "tests.chaos.plugins", plugin])
-        asyncio.run(self._prepare())
-
-    @property
-    def url(self) -> str:
-        return self.broker.url
+        asyncio.run(self._prepare(settings))
 
     def start(self, name: str) -> Process:
-        """Start a role, also in the place of one that has ended."""
-        kind = name.partition("-")[0]
-        command = [*HOOKBUS, "serve", kind, "--http", "127.0.0.1:0"]
-        self.roles[name] = self._run(command)
-        return self.roles[name]
+        """Start a role or a plugin, also in the place of one that has ended."""
+        if name in ROLES:
+            kind = name.partition("-")[0]
+            command = [*HOOKBUS, "serve", kind, "--http", "127.0.0.1:0"]
+            self.roles[name] = process = self._run(name, command)
+        else:
+            command = [sys.executable, "-m", "tests.chaos.plugins", name, str(self.observed)]
+            self.plugins[name] = process = self._run(name, command)
+        return process
+
+    def process(self, name: str) -> Process:
+        """The process of a role or a plugin."""
+        return self.roles[name] if name in ROLES else self.plugins[name]
 
     def end(self, name: str, number: int) -> int:
         """Send a signal to a role and return the exit code."""
@@ -58,19 +71,20 @@ class Cluster:
         kind = name.partition("-")[0]
         return {p.pid for n, p in self.roles.items() if n != name and n.startswith(kind)}
 
-    def _run(self, command: list[str]) -> Process:
-        environ = {"HOOKBUS_NATS_URL": self.url, "PYTHONPATH": str(ROOT)}
+    def _run(self, name: str, command: list[str]) -> Process:
+        url = self._links.get(name, self.url)
+        environ = {"HOOKBUS_NATS_URL": url, "PYTHONPATH": str(ROOT)}
         process = Process(command, self._folder, **environ)
         self._stack.callback(process.close)
         return process
 
-    async def _prepare(self) -> None:
+    async def _prepare(self, settings: Mapping[str, Any]) -> None:
         transport = await NatsTransport.connect(self.url, principal="ops")
         try:
             await until(lambda: self.there(transport, "registry", 2))
-            made = await retried(lambda: request(transport, "ops", "apply", settings=SETTINGS))
+            made = await retried(lambda: request(transport, "ops", "apply", settings=settings))
             await until(lambda: self.there(transport, "dispatcher", 2, made["generation"]))
-            await until(lambda: _all_answer(transport, PLUGINS))
+            await until(lambda: _all_answer(transport, tuple(self.plugins)))
         finally:
             await transport.close()
 

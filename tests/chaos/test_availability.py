@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from hookbus.broker import EmbeddedBroker
 from hookbus.emitter import Emitter
 from hookbus.errors import Unavailable
 from hookbus.models import HookEvent, Verdict
@@ -34,8 +35,10 @@ LATE = [f"late-{number}" for number in range(8)]
 def cluster(
     nats_server_program: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Cluster]:
+    folder = tmp_path_factory.mktemp("cluster")
     with ExitStack() as stack:
-        yield Cluster(stack, tmp_path_factory.mktemp("cluster"))
+        broker = stack.enter_context(EmbeddedBroker.start(data_dir=folder / "nats"))
+        yield Cluster(stack, folder, broker.url)
 
 
 @pytest.fixture

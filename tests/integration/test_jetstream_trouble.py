@@ -12,12 +12,14 @@ import pytest
 from nats.js.errors import APIError
 
 from hookbus.broker import find_nats_server
+from hookbus.decision_log.reader import NatsStreamReader, Stored
 from hookbus.emitter import Emitter
 from hookbus.errors import ControlError, Unavailable
 from hookbus.models import Decision
 from hookbus.operations import request
 from hookbus.processes import spawn
 from hookbus.transport import NatsTransport
+from hookbus.wire.decision import decode_decision
 from tests.integration.commands import HOOKBUS, Process, eventually, get, running
 from tests.integration.test_server_roles import health_url, is_ready
 from tests.integration.worlds import SOON, free_port
@@ -123,6 +125,61 @@ def test_a_full_jetstream_refuses_changes_and_events_are_decided_as_before(
 
     assert str(refused.value).startswith("bucket 'hookbus_state': insufficient resources")
     assert (after.by, after.code, after.generation) == ("judge", "no_responders", before.generation)
+
+
+def test_records_wait_while_jetstream_is_full_and_all_are_stored_once_there_is_room(
+    nats: Broker, tmp_path: Path
+) -> None:
+    store = tmp_path / "jetstream"
+    url = nats(f'jetstream {{ store_dir: "{store}", max_file_store: 1MB }}')
+    settings = tmp_path / "production.toml"
+    settings.write_text(FILE)
+    with (
+        serve("registry", tmp_path, url, "--settings", str(settings)) as registry,
+        serve("dispatcher", tmp_path, url) as dispatcher,
+    ):
+        eventually(lambda: is_ready(registry) and is_ready(dispatcher))
+        asyncio.run(fill(url))
+        decisions = [emit(url) for _ in range(20)]
+        waiting = eventually(lambda: _recording(dispatcher)["error"] and _recording(dispatcher))
+        asyncio.run(empty(url))
+        eventually(lambda: not _recording(dispatcher)["pending"])
+        stored = asyncio.run(recorded(url))
+
+    assert waiting["pending"] == 20
+    assert "insufficient resources" in waiting["error"]
+    assert sorted(stored) == sorted(decision.id for decision in decisions)
+
+
+def _recording(dispatcher: Process) -> dict[str, Any]:
+    """What a dispatcher's health says about the decisions' stream."""
+    health = get(f"{health_url(dispatcher)}/healthz")[1]
+    return dict(health["recording"]["HOOKBUS_DECISIONS"])
+
+
+async def empty(url: str) -> None:
+    """Give back what `fill` took."""
+    transport = await NatsTransport.connect(url)
+    try:
+        await transport.jetstream.delete_stream("greedy")
+    finally:
+        await transport.close()
+
+
+async def recorded(url: str) -> list[str]:
+    """The ids of all decisions in the stream."""
+    ids: list[str] = []
+
+    def take(stored: Stored) -> bool:
+        ids.append(decode_decision(stored.data).id)
+        return False
+
+    transport = await NatsTransport.connect(url)
+    try:
+        await NatsStreamReader(transport, "HOOKBUS_DECISIONS").read(1, take)
+    finally:
+        await transport.close()
+    return ids
 
 
 async def fill(url: str) -> None:

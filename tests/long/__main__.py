@@ -37,7 +37,17 @@ JOBS: Final[dict[str, tuple[str, list[str], dict[str, str]]]] = {
     "flakes": (f"the suite {SUITE_ROUNDS} times, each other round with a busy core", PYTEST, {}),
     "availability": (
         "two of each role, any one stopped or killed under 64 in flight",
+        [sys.executable, "-m", "tests.chaos.replicas"],
+        {},
+    ),
+    "chaos": (
+        "every fault once, with 64 in flight: processes, broker, disk and links",
         [sys.executable, "-m", "tests.chaos"],
+        {},
+    ),
+    "cluster": (
+        "three servers, the one that leads the decisions killed under 64 in flight",
+        [sys.executable, "-m", "tests.long.cluster"],
         {},
     ),
     "explain": (

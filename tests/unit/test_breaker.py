@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hookbus.dispatch.breaker import Breaker
+from hookbus.dispatch.breaker import REMEMBERED, Breaker, Breakers
 from hookbus.models import FailureClass
-from hookbus.snapshot import BreakerLimits
+from hookbus.snapshot import Binding, BreakerLimits
 
 LIMITS = BreakerLimits(failures=2, open_ms=1_000, max_open_ms=3_000)
 
@@ -113,3 +113,36 @@ def test_a_new_announcement_makes_it_half_open_at_once() -> None:
     breaker.announced()
 
     assert [breaker.admit(0.1), breaker.admit(0.1)] == [True, False]
+
+
+def test_an_announcement_does_not_wait_for_a_probe_that_the_old_instance_got() -> None:
+    breaker = _opened()
+    assert breaker.admit(1.0)
+
+    breaker.announced()
+
+    assert breaker.admit(1.1)
+    _passed(breaker, sent=1.1)
+    assert breaker.state == "closed"
+
+
+def _passed(breaker: Breaker, sent: float) -> None:
+    breaker.record(None, False, sent + 0.1, sent)
+
+
+def test_what_was_asked_before_an_announcement_says_nothing_about_the_new_instance() -> None:
+    breakers = Breakers()
+    binding = Binding(plugin="guard", hook="look", version="1.0.0", type="a", phase="validate")
+
+    breakers.announced("guard", 2.0)
+
+    assert [breakers.concerns(binding, sent) for sent in (1.9, 2.0)] == [False, True]
+
+
+def test_the_announcements_of_any_number_of_names_take_a_bounded_memory() -> None:
+    breakers = Breakers()
+
+    for number in range(REMEMBERED + 5):
+        breakers.announced(f"plugin-{number}", 1.0)
+
+    assert len(breakers._announced) == REMEMBERED

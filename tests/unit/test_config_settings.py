@@ -32,7 +32,7 @@ def test_an_empty_tree_is_the_defaults_of_the_protocol() -> None:
         "observe": "auto",
         "upgrade": "approve",
         "trace_sampling": 0.01,
-        "replicas": 1,
+        "replicas": None,
         "breaker": {"failures": 5, "open_ms": 1000, "max_open_ms": 30000},
         "observers": {
             "ack_wait_ms": 30_000,
