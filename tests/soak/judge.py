@@ -1,0 +1,257 @@
+"""Each decision beside what it must be; what the world is blamed for is looked at, too."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter, OrderedDict, defaultdict, deque
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from hookbus import verdict_bytes
+from hookbus.models import Decision
+from hookbus.snapshot import ConfigDocument, lapsed, next_lapse
+from tests.model import hookbus_side
+from tests.model.aggregate import Tally
+from tests.model.calls import SILENT
+from tests.model.values import MS, Event, Fails, Hook
+from tests.soak.faults import Faults
+from tests.soak.replay import Excuse, Found, Origin, Remembered, Replay, origin_of, said_in
+from tests.soak.settings import settings_of
+
+#: Milliseconds by which two clocks, loops and pipes may be late on a machine that has much to do.
+SLACK_MS: Final = 100
+LAPSE_GRACE: Final = 1.0  # seconds after which a dispatcher ends an operator's mode by itself
+KEPT: Final = 20_000  # verdicts that may be in a cache somewhere
+PATIENCE: Final = 20.0  # seconds until what a decision refers to is known
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """One emit: seconds on the monotonic clock and, of the start, since the epoch."""
+
+    number: int
+    event: Event
+    began: float
+    ended: float
+    wall: float
+    #: It came before with other content, or with the same.
+    is_reuse: bool = False
+    is_repeat: bool = False
+
+
+@dataclass
+class Verdicts:
+    """What was judged so far."""
+
+    judged: int = 0
+    wrong: list[str] = field(default_factory=list)
+    #: Failures and the like that nothing explains, by kind, and all, by kind.
+    odd: Counter[str] = field(default_factory=Counter)
+    excused: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    oddities: deque[str] = field(default_factory=lambda: deque(maxlen=20))
+
+
+class Judge:
+    """Knows every generation, every verdict that may be cached, and every fault."""
+
+    def __init__(self, seed: int, faults: Faults) -> None:
+        self.seed, self.faults = seed, faults
+        self.done = Verdicts()
+        self.generations: dict[int, ConfigDocument] = {}
+        self.running: Counter[str] = Counter()
+        self.lost: set[str] = set()
+        self._changed = asyncio.Event()
+        self._remembered: OrderedDict[Origin, Remembered] = OrderedDict()
+        self._failed: defaultdict[tuple[str, str], deque[float]] = defaultdict(
+            lambda: deque(maxlen=100)
+        )
+
+    def learn(self, generation: int, document: ConfigDocument) -> None:
+        """A generation was made."""
+        self.generations[generation] = document
+        self._changed.set()
+
+    async def judge(self, emitted: Emitted, decision: Decision) -> None:
+        """Compare one decision with the model's."""
+        self.done.judged += 1
+        self.done.outcomes[f"{decision.outcome} {decision.cause or ''}".strip()] += 1
+        found = msgspec.to_builtins(decision)
+        if found["outcome"] != "intercept":
+            if decision.outcome == "continue" and found["data"] != emitted.event.data:
+                self._wrong(emitted, found, found, "the data of a continue is not the event's")
+            found.pop("data", None)
+        async with asyncio.timeout(PATIENCE):
+            documents = await self._documents(decision.generation, emitted)
+            await self._await_origins(emitted, found)
+        replays = [self._replay(d, emitted.event, found) for d in documents]
+        for replay, expected in replays:
+            if _bytes(expected) == _bytes(found):
+                self._remember(replay)
+                self._audit(emitted, replay, found)
+                return
+        if emitted.is_reuse and _bytes(_reused(emitted.event, found)) == _bytes(found):
+            self.done.excused["id_reuse"] += 1
+            return
+        self._wrong(emitted, found, replays[0][1] if replays else {})
+
+    def repeated(self, emitted: Emitted, decision: Decision, *, is_same: bool) -> None:
+        """R26: the decision came before; only the same event may get it again, and as it was."""
+        self.done.excused["repeated"] += 1
+        if not is_same or not emitted.is_repeat:
+            found = msgspec.to_builtins(decision)
+            self._wrong(emitted, found, found, "another event's decision, or not as it was")
+
+    async def _documents(self, generation: int, emitted: Emitted) -> list[ConfigDocument]:
+        """What that generation may mean: a dispatcher may end a mode by itself, in time."""
+        while generation not in self.generations:
+            self._changed.clear()
+            await self._changed.wait()
+        documents = [self.generations[generation]]
+        now = emitted.wall + emitted.ended - emitted.began
+        while (ends := next_lapse(documents[-1])) is not None and ends + LAPSE_GRACE <= now:
+            documents.append(lapsed(documents[-1], ends))
+        return documents
+
+    def _replay(
+        self, document: ConfigDocument, event: Event, found: dict[str, Any]
+    ) -> tuple[Replay, dict[str, Any]]:
+        settings = settings_of(found["generation"], document)
+        replay = Replay(settings, event, self.seed, Found.of(found), self._cached)
+        return replay, replay.decide()[0]
+
+    def _cached(self, hook: Hook, record: dict[str, Any]) -> Remembered | None:
+        told = record["annotations"]
+        known = self._remembered.get(origin_of(hook, told))
+        if known is None and told.get("event") in self.lost:
+            # nobody got the decision that it was in: what it said is taken from here
+            self.done.excused["cached_of_lost"] += 1
+            return said_in(record)
+        return known
+
+    async def _await_origins(self, emitted: Emitted, found: dict[str, Any]) -> None:
+        """What a cached verdict was first given to may be answered later than who got it again."""
+        for record in found["records"]:
+            origin = record["annotations"].get("event")
+            if not any(n["kind"] == "cache_hit" for n in record["notes"]):
+                continue
+            while origin != emitted.event.id and self.running[origin]:
+                self._changed.clear()
+                await self._changed.wait()
+
+    def began(self, event: str) -> None:
+        """An emit is on its way."""
+        self.running[event] += 1
+
+    def ended(self, event: str, *, is_lost: bool = False) -> None:
+        """An emit has ended, and its decision, if there was one, is judged."""
+        self.running[event] -= 1
+        if not self.running[event]:
+            del self.running[event]
+        if is_lost:
+            self.lost.add(event)
+        self._changed.set()
+
+    def _remember(self, replay: Replay) -> None:
+        for key, verdict in replay.verdicts.items():
+            self._remembered[key] = verdict
+        while len(self._remembered) > KEPT:
+            self._remembered.popitem(last=False)
+
+    def _wrong(
+        self,
+        emitted: Emitted,
+        found: dict[str, Any],
+        expected: dict[str, Any],
+        what: str = "the decision is not the model's",
+    ) -> None:
+        self.done.wrong.append(report(emitted, found, expected, what))
+
+    def _audit(self, emitted: Emitted, replay: Replay, found: dict[str, Any]) -> None:
+        """Look at what the world was blamed for."""
+        for excuse in replay.excuses:
+            self.done.excused[excuse.what] += 1
+            if excuse.what in ("timeout", "overloaded"):
+                key = (excuse.hook.plugin, excuse.hook.mode)
+                self._failed[key].append(emitted.ended)
+            if (why := self._unexplained(emitted, excuse)) is not None:
+                self.done.odd[excuse.what] += 1
+                self.done.oddities.append(
+                    f"event {emitted.number}, {excuse.hook.plugin}/{excuse.hook.name}:"
+                    f" {excuse.what} after {excuse.ms:.1f} ms: {why}"
+                )
+
+    def _unexplained(self, emitted: Emitted, excuse: Excuse) -> str | None:
+        """Say what is strange about an excuse; None is nothing."""
+        hook, step = excuse.hook, excuse.step
+        if excuse.what == "timeout" and excuse.ms < self._least_ms(excuse):
+            return f"expected not before {self._least_ms(excuse):.0f} ms"
+        if excuse.what in ("cached", "breaker_open", "spent", "shed"):
+            return None
+        if self.faults.touched(hook.plugin, emitted.began, emitted.ended):
+            return None
+        if excuse.what == "answered" and step is not None:
+            latest = hook.timeout_ms + excuse.extended_ms + hook.max_extension_ms + SLACK_MS
+            return None if step.after / MS <= latest else "the plugin answered later than that"
+        if excuse.what == "timeout" and step is not None:
+            if isinstance(step.answer, Fails) and step.answer.how in SILENT:
+                return None
+            given = hook.timeout_ms + excuse.extended_ms
+            if excuse.is_shortened or emitted.event.timeout_ms < given + SLACK_MS:
+                given = min(given, emitted.event.timeout_ms)
+                return None if given < 10 * SLACK_MS else "its event had much time"
+            is_late = step.after / MS + SLACK_MS >= given
+            return None if is_late else f"the plugin answers after {step.after / MS:.0f} ms"
+        return "nothing was disturbed"
+
+    def _least_ms(self, excuse: Excuse) -> float:
+        if excuse.is_shortened or not excuse.hook.is_closed or excuse.hook.mode != "enforce":
+            return 0.0  # of a shortened one only closed hooks tell
+        return excuse.hook.timeout_ms + excuse.extended_ms - 2.0
+
+
+def report(
+    emitted: Emitted, found: dict[str, Any], expected: dict[str, Any], what: str
+) -> str:
+    """Say what differs between two decisions, and about what event."""
+    lines = [f"event {emitted.number}: {what}", f"  event: {emitted.event}"]
+    one, two = _plain(found), _plain(expected)
+    for name in sorted({*one, *two}):
+        if one.get(name) == two.get(name):
+            continue
+        if name != "records":
+            lines += [f"  {name}: expected {two.get(name)!r}", f"  {name}: found    {one.get(name)!r}"]
+            continue
+        pairs = max(len(one.get(name, ())), len(two.get(name, ())))
+        for index in range(pairs):
+            got, wanted = _at(one, index), _at(two, index)
+            if got != wanted:
+                lines += [f"  record {index}: expected {wanted}", f"  record {index}: found    {got}"]
+    lines.append(f"  as it came: {json.dumps(found, sort_keys=True)}")
+    return "\n".join(lines)
+
+
+def _at(decision: dict[str, Any], index: int) -> Any:
+    records = decision.get("records", [])
+    return records[index] if index < len(records) else None
+
+
+def _plain(decision: dict[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(_bytes(decision)) if decision else {}
+    return plain
+
+
+def _bytes(decision: dict[str, Any]) -> bytes:
+    """Verdict bytes without the wording of failures, of the model's decision or hookbus's."""
+    event = {"id": "-", **decision["event"]}
+    return verdict_bytes(hookbus_side.without_wording({"id": "-", **decision, "event": event}))
+
+
+def _reused(event: Event, found: dict[str, Any]) -> dict[str, Any]:
+    """What an id comes to that came before with other content (R26)."""
+    tally = Tally()
+    tally.object(None, "config", "id_reuse")
+    return tally.decision(event, event.data, found["generation"])
