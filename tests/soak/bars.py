@@ -45,7 +45,7 @@ def _problems(outcome: Outcome) -> Iterator[str]:
             yield f"{name} grows by {grows:.2f} MiB per 50,000 events"
     for name, rests in outcome.held.rests.items():
         for what in ("descriptors", "tasks"):
-            found = [value for rest in rests if (value := getattr(rest, what)) is not None]
+            found = [getattr(rest, what) for rest in rests]
             if len(found) > 1 and found[-1] > found[0]:
                 yield f"{name}: {what} at rest were {found}"
 
@@ -63,6 +63,10 @@ def _lines(outcome: Outcome) -> Iterator[str]:
     yield f"outcomes: {_counts(verdicts.outcomes)}"
     yield f"the world did: {_counts(verdicts.excused)}"
     yield f"unexplained: {_counts(verdicts.odd)}"
+    yield (
+        f"no core free for {outcome.starved:.0f} s; then unexplained: {_counts(verdicts.starved)},"
+        f" late {tally.late_starved}, lost {tally.lost_starved}"
+    )
     yield f"faults: {_counts(outcome.faults.counts())}"
     yield f"changes: {outcome.changes}, last generation {outcome.generation}"
     yield (

@@ -13,6 +13,7 @@ from functools import lru_cache
 from random import Random
 from typing import Any, Final
 
+from tests.model.calls import SILENT
 from tests.model.strategies import BLOCKS, CONTINUES, FAILURES, GOOD, ODD
 from tests.model.values import MS, Fails, Says, Step
 
@@ -33,11 +34,11 @@ BAD_EVENTS: Final = 64
 #: What is done by whom who speaks by hand, and by whom the SDK speaks for.
 _FAILURES: Final = {True: FAILURES, False: ("service_error", "service_error", "silence")}
 _ODDS: Final = {
-    "mutate": (("good", 60), ("continue", 30), ("odd", 4), ("fails", 3), ("block", 3)),
-    "validate": (("continue", 91), ("good", 1), ("fails", 3), ("block", 5)),
+    "mutate": (("good", 60), ("continue", 30), ("odd", 4), ("fails", 2), ("block", 3)),
+    "validate": (("continue", 91), ("good", 1), ("fails", 2), ("block", 5)),
 }
 #: Microseconds until the answer: mostly at once, some near a timeout or behind it.
-_LATENCIES: Final = (*[0] * 180, *[ms * MS for ms in (1, 2, 5, 20, 60, 140, 160, 280, 320, 600)])
+_LATENCIES: Final = (*[0] * 290, *[ms * MS for ms in (1, 2, 5, 20, 60, 140, 160, 280, 320, 600)])
 #: When more time is asked for, and how many milliseconds.
 _EXTENSIONS: Final = ((0, 100), (20 * MS, 200), (100 * MS, 400))
 
@@ -96,7 +97,9 @@ def act(seed: int, asked: Question) -> Act:
     if asked.is_by_hand and random.random() < 0.02:
         at, wanted_ms = random.choice(_EXTENSIONS)
         return Act(Step(answer, at + after + 5 * MS, (at, wanted_ms)))
-    return Act(Step(answer, after), twice=asked.is_by_hand and random.random() < 0.03)
+    is_twice = asked.is_by_hand and random.random() < 0.03
+    is_silent = isinstance(answer, Fails) and answer.how in SILENT
+    return Act(Step(answer, after), twice=is_twice and not is_silent)
 
 
 def digest_of(data: Any) -> str:

@@ -20,9 +20,11 @@ from tests.model.values import MS, Event, Fails, Hook
 from tests.soak.faults import Faults
 from tests.soak.replay import Excuse, Found, Origin, Remembered, Replay, origin_of, said_in
 from tests.soak.settings import settings_of
+from tests.soak.starving import Starving
 
 #: Milliseconds by which two clocks, loops and pipes may be late on a machine that has much to do.
 SLACK_MS: Final = 100
+EARLY_MS: Final = 2.0  # by which a timer may come early
 LAPSE_GRACE: Final = 1.0  # seconds after which a dispatcher ends an operator's mode by itself
 KEPT: Final = 20_000  # verdicts that may be in a cache somewhere
 PATIENCE: Final = 20.0  # seconds until what a decision refers to is known
@@ -51,6 +53,8 @@ class Verdicts:
     #: Failures and the like that nothing explains, by kind, and all, by kind.
     odd: Counter[str] = field(default_factory=Counter)
     excused: Counter[str] = field(default_factory=Counter)
+    #: What would be odd, had the machine had time for everybody.
+    starved: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
     oddities: deque[str] = field(default_factory=lambda: deque(maxlen=20))
 
@@ -58,13 +62,14 @@ class Verdicts:
 class Judge:
     """Knows every generation, every verdict that may be cached, and every fault."""
 
-    def __init__(self, seed: int, faults: Faults) -> None:
-        self.seed, self.faults = seed, faults
+    def __init__(self, seed: int, faults: Faults, starving: Starving) -> None:
+        self.seed, self.faults, self._starving = seed, faults, starving
         self.done = Verdicts()
         self.generations: dict[int, ConfigDocument] = {}
         self.running: Counter[str] = Counter()
         self.lost: set[str] = set()
         self._changed = asyncio.Event()
+        self._turn = asyncio.Lock()
         self._remembered: OrderedDict[Origin, Remembered] = OrderedDict()
         self._failed: defaultdict[tuple[str, str], deque[float]] = defaultdict(
             lambda: deque(maxlen=100)
@@ -87,6 +92,13 @@ class Judge:
         async with asyncio.timeout(PATIENCE):
             documents = await self._documents(decision.generation, emitted)
             await self._await_origins(emitted, found)
+        async with self._turn:  # thousands may be due at once, and emits are to go on
+            await asyncio.sleep(0)
+            self._compare(emitted, found, documents)
+
+    def _compare(
+        self, emitted: Emitted, found: dict[str, Any], documents: list[ConfigDocument]
+    ) -> None:
         replays = [self._replay(d, emitted.event, found) for d in documents]
         for replay, expected in replays:
             if _bytes(expected) == _bytes(found):
@@ -177,7 +189,10 @@ class Judge:
             if excuse.what in ("timeout", "overloaded"):
                 key = (excuse.hook.plugin, excuse.hook.mode)
                 self._failed[key].append(emitted.ended)
-            if (why := self._unexplained(emitted, excuse)) is not None:
+            why = self._unexplained(emitted, excuse)
+            if why is not None and self._starving.in_time(emitted.began, emitted.ended):
+                self.done.starved[excuse.what] += 1
+            elif why is not None:
                 self.done.odd[excuse.what] += 1
                 self.done.oddities.append(
                     f"event {emitted.number}, {excuse.hook.plugin}/{excuse.hook.name}:"
@@ -187,30 +202,29 @@ class Judge:
     def _unexplained(self, emitted: Emitted, excuse: Excuse) -> str | None:
         """Say what is strange about an excuse; None is nothing."""
         hook, step = excuse.hook, excuse.step
-        if excuse.what == "timeout" and excuse.ms < self._least_ms(excuse):
-            return f"expected not before {self._least_ms(excuse):.0f} ms"
         if excuse.what in ("cached", "breaker_open", "spent", "shed"):
             return None
+        own = hook.timeout_ms + excuse.extended_ms
+        if excuse.what == "timeout" and _tells_whose_time(hook):
+            if excuse.is_shortened and excuse.cap_ms > own + SLACK_MS:
+                return f"its event had {excuse.cap_ms:.0f} ms left"
+            if not excuse.is_shortened and min(excuse.cap_ms, excuse.ms) < own - EARLY_MS:
+                return f"expected {own} ms; its event had {excuse.cap_ms:.0f} ms left"
         if self.faults.touched(hook.plugin, emitted.began, emitted.ended):
             return None
         if excuse.what == "answered" and step is not None:
-            latest = hook.timeout_ms + excuse.extended_ms + hook.max_extension_ms + SLACK_MS
-            return None if step.after / MS <= latest else "the plugin answered later than that"
+            is_late = step.after / MS > own + hook.max_extension_ms + SLACK_MS
+            return f"it answers after {step.after / MS:.0f} ms" if is_late else None
         if excuse.what == "timeout" and step is not None:
-            if isinstance(step.answer, Fails) and step.answer.how in SILENT:
-                return None
-            given = hook.timeout_ms + excuse.extended_ms
-            if excuse.is_shortened or emitted.event.timeout_ms < given + SLACK_MS:
-                given = min(given, emitted.event.timeout_ms)
-                return None if given < 10 * SLACK_MS else "its event had much time"
-            is_late = step.after / MS + SLACK_MS >= given
-            return None if is_late else f"the plugin answers after {step.after / MS:.0f} ms"
+            is_silent = isinstance(step.answer, Fails) and step.answer.how in SILENT
+            is_late = step.after / MS + SLACK_MS >= min(own, excuse.cap_ms)
+            return None if is_silent or is_late else f"it answers after {step.after / MS:.0f} ms"
         return "nothing was disturbed"
 
-    def _least_ms(self, excuse: Excuse) -> float:
-        if excuse.is_shortened or not excuse.hook.is_closed or excuse.hook.mode != "enforce":
-            return 0.0  # of a shortened one only closed hooks tell
-        return excuse.hook.timeout_ms + excuse.extended_ms - 2.0
+
+def _tells_whose_time(hook: Hook) -> bool:
+    """Only of a closed, enforced hook the decision tells whether the budget cut its time (R7)."""
+    return hook.is_closed and hook.mode == "enforce"
 
 
 def report(

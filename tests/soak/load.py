@@ -18,6 +18,7 @@ from tests.model.values import Event
 from tests.soak.events import SOURCE, event_of, with_other_content
 from tests.soak.faults import Faults
 from tests.soak.judge import Emitted, Judge
+from tests.soak.starving import Starving
 
 #: Seconds that an emitter waits longer than its event has: who is told nothing then is told nothing.
 GRACE: Final = 3.0
@@ -31,11 +32,14 @@ class Tally:
     """What became of the emits; seconds."""
 
     emitted: int = 0
+    asking: int = 0
     decided: int = 0
     #: Without a decision, by what was done to the bus: excused by a fault, or not.
     lost: int = 0
+    lost_starved: int = 0
     lost_oddly: list[str] = field(default_factory=list)
     late: int = 0
+    late_starved: int = 0
     held_back: int = 0
     took: deque[float] = field(default_factory=lambda: deque(maxlen=2_000))
     #: By decision id, a digest of the decision without its data: so it must be in the stream, once.
@@ -45,12 +49,22 @@ class Tally:
 class Load:
     """Emits event after event; nothing of one waits for another."""
 
-    def __init__(self, transport: NatsTransport, seed: int, judge: Judge, faults: Faults) -> None:
+    def __init__(
+        self,
+        transport: NatsTransport,
+        seed: int,
+        judge: Judge,
+        faults: Faults,
+        starving: Starving,
+    ) -> None:
         self.tally = Tally()
-        self._transport, self._seed, self._judge, self._faults = transport, seed, judge, faults
+        self._transport, self._seed, self._judge = transport, seed, judge
+        self._faults, self._starving = faults, starving
         self._emitters: dict[str, Emitter] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._number = 0
+        self._may_judge = asyncio.Event()
+        self._may_judge.set()
         self._finished: deque[int] = deque(maxlen=REPEATED)
 
     @property
@@ -74,11 +88,14 @@ class Load:
     async def with_in_flight(self, count: int, seconds: float) -> float:
         """Keep so many in flight, and return how many a second were decided."""
         began, before = time.monotonic(), self.tally.decided
+        self._may_judge.clear()  # what is measured is the bus
         while time.monotonic() < began + seconds:
-            while self.in_flight < count:
+            while self.tally.asking < count:
                 self._emit_next()
-            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
         rate = (self.tally.decided - before) / (time.monotonic() - began)
+        self._may_judge.set()
         await self.rest()
         return rate
 
@@ -112,8 +129,12 @@ class Load:
         self.tally.emitted += 1
         self._judge.began(event.id)
         began, wall, is_lost = time.monotonic(), time.time(), True
+        self.tally.asking += 1
         try:
-            decision = await self._ask(event)
+            try:
+                decision = await self._ask(event)
+            finally:
+                self.tally.asking -= 1
             is_lost = False
             ended = time.monotonic()
             emitted = Emitted(number, event, began, ended, wall, is_reuse, is_repeat)
@@ -145,11 +166,14 @@ class Load:
         tally.decided += 1
         tally.took.append(took)
         if took > emitted.event.timeout_ms / 1000 + LATE:
-            tally.late += 1
+            starved = self._starving.in_time(emitted.began, emitted.ended)
+            tally.late_starved += starved
+            tally.late += not starved
         digest = hash(encode_record(decision))
         known = tally.decisions.get(decision.id)
         if known is None:
             tally.decisions[decision.id] = digest
+            await self._may_judge.wait()
             await self._judge.judge(emitted, decision)
         else:
             self._judge.repeated(emitted, decision, is_same=known == digest)
@@ -157,5 +181,7 @@ class Load:
     def _count_lost(self, number: int, began: float, error: HookbusError) -> None:
         if self._faults.touched("dispatcher", began, time.monotonic()):
             self.tally.lost += 1
+        elif self._starving.in_time(began, time.monotonic()):
+            self.tally.lost_starved += 1
         else:
             self.tally.lost_oddly.append(f"event {number}: {error}")

@@ -1,13 +1,16 @@
-"""What processes hold: memory, descriptors, tasks; read from the kernel and from STATS. Pure but for
-the reading."""
+"""What processes hold: memory and descriptors as the kernel tells, tasks as they tell."""
 
 from __future__ import annotations
 
+import re
+import urllib.request
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from tests.integration.commands import PATIENCE, Process
 
 MIB: Final = 1024 * 1024
 WARM: Final = 20_000  # events until caches and remembered events are full
@@ -28,7 +31,7 @@ class Rest:
     """What a process held when nothing was in flight."""
 
     descriptors: int
-    tasks: int | None = None
+    tasks: int
 
 
 @dataclass
@@ -54,6 +57,16 @@ def descriptors_of(pid: int) -> int:
         return len(list(Path(f"/proc/{pid}/fd").iterdir()))
     except OSError:
         return 0
+
+
+def tasks_of(process: Process) -> int:
+    """Count the tasks on a role's event loop, as its metrics tell."""
+    found = re.search(r"http://\S+?(?=/healthz)", process.errors.read_text())
+    assert found is not None, process.errors.read_text()
+    with urllib.request.urlopen(f"{found[0]}/metrics", timeout=PATIENCE) as response:
+        told = re.search(r"^hookbus_tasks (\d+)", response.read().decode(), re.MULTILINE)
+    assert told is not None
+    return int(told[1])
 
 
 def slope(samples: Sequence[Sample]) -> float | None:

@@ -16,11 +16,14 @@ from typing import Any, Final
 from tests.model.aggregate import Turn
 from tests.model.calls import RETRIED, SILENT, Heard
 from tests.model.model import Bus, Deciding
-from tests.model.values import Event, Fails, Hook, Says, Settings, Step
+from tests.model.values import MS, Event, Fails, Hook, Says, Settings, Step
 from tests.soak.behaviour import act, question
 
 #: What the world, and not the plugin's code, can make of a call.
 WORLD: Final = {"timeout", "no_responders", "transport", "overloaded", "cancelled"}
+
+
+ENDLESS: Final = Fraction(10**12)  # microseconds
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Excuse:
     step: Step | None = None
     extended_ms: int = 0
     is_shortened: bool = False
+    #: Milliseconds that the event's budget left it at most, by what came before it.
+    cap_ms: float = float("inf")
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,7 @@ class Replay(Deciding):
         cached: Callable[[Hook, dict[str, Any]], Remembered | None],
     ) -> None:
         super().__init__(Bus(settings), event, Fraction(0))
+        self._budget, self.ends = self.ends, ENDLESS  # how much was left is the world's
         self.seed, self.found, self._cached = seed, found, cached
         self.excuses: list[Excuse] = []
         self.verdicts: dict[Origin, Remembered] = {}
@@ -132,21 +138,32 @@ class Replay(Deciding):
         if not self._may_repeat(hook, steps, record):
             return Heard(failure="asked_again")
         heard = Heard(attempt=record["attempt"], notes=_extended(hook, steps, record))
+        heard.lasted = Fraction(record["ms"]) * MS
+        cap_ms = self._cap_ms(hook, reserve, stages_left)
         failure, answer = record["failure"], steps[-1].answer
         if failure in WORLD and not (isinstance(answer, Fails) and answer.how == failure):
             heard.failure = failure
             heard.is_shortened = failure == "timeout" and hook.plugin in self.found.deadlines
             extended = sum(note["ms"] for note in heard.notes)
             self.excuses.append(
-                Excuse(failure, hook, record["ms"], steps[-1], extended, heard.is_shortened)
+                Excuse(
+                    failure, hook, record["ms"], steps[-1], extended, heard.is_shortened, cap_ms
+                )
             )
         elif isinstance(answer, Fails):
             heard.failure = "timeout" if answer.how in SILENT else answer.how
         else:
             heard.said = answer
-            if record["ms"] > 0:
-                self.excuses.append(Excuse("answered", hook, record["ms"], steps[-1]))
+            self.excuses.append(Excuse("answered", hook, record["ms"], steps[-1], cap_ms=cap_ms))
         return heard
+
+    def _cap_ms(self, hook: Hook, reserve: int, stages_left: int) -> float:
+        """R6: what is left at most, as the records tell how long it took so far."""
+        remaining = self._budget - self.now
+        cap = remaining - reserve * MS
+        if cap < hook.min_ms * MS:
+            cap = remaining / stages_left
+        return float(cap) / MS
 
     def _step(self, hook: Hook, number: int, attempt: int) -> Step:
         asked = question(hook.plugin, hook.name, self.event.id, self.data, number, attempt)

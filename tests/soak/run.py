@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,10 +23,12 @@ from tests.soak.director import Director
 from tests.soak.faults import Faults
 from tests.soak.judge import Judge, Verdicts
 from tests.soak.load import Load, Tally
-from tests.soak.memory import Held, Rest, Sample, descriptors_of, rss_of
+from tests.soak.memory import Held, Rest, Sample, descriptors_of, rss_of, tasks_of
 from tests.soak.recorded import Recorded, compare, observers_are_done
+from tests.soak.starving import Starving
 
 SAMPLED: Final = 2.0  # seconds between two looks at memory
+REST: Final = 0.5  # seconds until what still ran has ended
 SHOWN: Final = 10.0  # seconds between two live lines
 TOP_IN_FLIGHT: Final = 64
 TOP_SECONDS: Final = 5.0
@@ -63,6 +66,7 @@ class Outcome:
     generation: int = 0
     changes: int = 0
     counters: dict[str, int] = field(default_factory=dict)
+    starved: float = 0.0  # seconds in which the machine had no time for us
 
 
 def soak(plan: Plan, show: Callable[[str], None]) -> Outcome:
@@ -77,9 +81,14 @@ class _Soak:
     def __init__(self, plan: Plan, cluster: Cluster, show: Callable[[str], None]) -> None:
         self._plan, self._cluster, self._show = plan, cluster, show
         self._faults = Faults()
-        self._judge = Judge(plan.seed, self._faults)
+        self._starving = Starving(self._pids)
+        self._judge = Judge(plan.seed, self._faults, self._starving)
         self._held = Held()
         self._counters: dict[str, dict[str, int]] = {}
+
+    def _pids(self) -> list[int]:
+        """Everybody's, and our own."""
+        return [os.getpid(), *(p.pid for p in self._cluster.processes.values())]
 
     async def run(self) -> Outcome:
         url = self._cluster.broker.url
@@ -90,8 +99,10 @@ class _Soak:
             watching = asyncio.create_task(self._watch(operator))
             await self._director.begin()
             watch = await watching
-            self._load = Load(emitting, self._plan.seed, self._judge, self._faults)
+            starving = asyncio.create_task(self._starving.watch())
+            self._load = Load(emitting, self._plan.seed, self._judge, self._faults, self._starving)
             outcome = await self._drive(operator)
+            starving.cancel()
             await watch.stop()
             return outcome
         finally:
@@ -135,7 +146,7 @@ class _Soak:
             plan, load.tally, self._judge.done, self._faults, self._held, recorded,
             top=top, rate=rate, seconds=time.monotonic() - self._began, waiting=waiting,
             generation=max(self._judge.generations), changes=self._director.changes,
-            counters=self._sum(),
+            counters=self._sum(), starved=self._starving.seconds,
         )  # fmt: skip
 
     async def _look(self, operator: NatsTransport) -> None:
@@ -143,11 +154,10 @@ class _Soak:
             await asyncio.sleep(SAMPLED)
             await self._sample(operator)
 
-    async def _sample(self, operator: NatsTransport) -> dict[str, Any]:
+    async def _sample(self, operator: NatsTransport) -> None:
         """Look at memory, by the events that the process itself has decided."""
         stats = await stats_of(operator, "dispatcher")
         pids = {p.pid: name for name, p in self._cluster.roles.items()}
-        found = {}
         for pid, name in pids.items():
             if name.startswith("dispatcher"):
                 if pid not in stats:
@@ -155,19 +165,17 @@ class _Soak:
                 data = stats[pid]["data"]
                 events = data["counters"].get("decisions", 0)
                 self._counters[str(pid)] = data["counters"]
-                found[f"{name} {pid}"] = data
             else:
                 events = self._load.tally.decided
             self._held.samples[f"{name} {pid}"].append(Sample(events, rss_of(pid)))
-        return found
 
     async def _at_rest(self, operator: NatsTransport) -> None:
         """Look at what is held while nothing is in flight."""
-        await asyncio.sleep(0.5)
-        found = await self._sample(operator)
+        await asyncio.sleep(REST)
+        await self._sample(operator)
         for name, process in self._cluster.roles.items():
             key = f"{name} {process.pid}"
-            tasks = found.get(key, {}).get("tasks")
+            tasks = await asyncio.to_thread(tasks_of, process)
             self._held.rests[key].append(Rest(descriptors_of(process.pid), tasks))
 
     def _sum(self) -> dict[str, int]:

@@ -30,7 +30,7 @@ OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     *[("priority", 30)] * 2,
     ("timeout_ms", 150),
     ("timeout_ms", 300),
-    ("timeout_ms", 5_000),
+    ("timeout_ms", 1_000),
     ("min_ms", 1),
     ("min_ms", 103),
     *[("mode", "warn")] * 2,
@@ -90,7 +90,7 @@ def _make_hook(random: Random, phase: str) -> dict[str, Any]:
     options = [random.choice(OPTIONS) for _ in range(random.randint(0, 4))]
     return {
         **hook,
-        "timeout_ms": 1_000,
+        "timeout_ms": 400,
         "max_reply_bytes": MAX_REPLY_BYTES,
         "on_failure": random.choice(["open", "open", "closed"]),
         "reinvoke": random.choice(["if_needed", "never"]),
