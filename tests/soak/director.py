@@ -15,7 +15,7 @@ from hookbus.transport import NatsTransport
 from tests.chaos.cluster import WINDOW, retried, stats_of, until
 from tests.soak.behaviour import PLUGINS, VERSION
 from tests.soak.cluster import Cluster
-from tests.soak.faults import EVERYBODY, Faults
+from tests.soak.faults import Faults
 from tests.soak.settings import make_settings
 
 MODES: Final = ("enforce", "warn", "shadow", "off")
@@ -48,13 +48,16 @@ class Director:
 
     async def disturb(self, until: float, pause: float) -> None:
         """Go on until then, on the monotonic clock, with about so many seconds between."""
-        weights, acts = zip(*self._acts, strict=True)
+        deck: list[Callable[[], Awaitable[None]]] = []
         while True:
+            if not deck:  # each as often as it should be, in any order
+                deck = [act for count, act in self._acts for _ in range(count)]
+                self._random.shuffle(deck)
             wait = self._random.uniform(0.5, 1.5) * pause
             if time.monotonic() + wait >= until:
                 return
             await asyncio.sleep(wait)
-            await self._random.choices(acts, weights)[0]()
+            await deck.pop()()
 
     async def begin(self) -> None:
         """Wait for everybody, then apply the first settings."""
@@ -99,9 +102,7 @@ class Director:
         await self._change("approve", plugin=plugin)
 
     async def _change(self, operation: str, **members: Any) -> None:
-        made = await retried(
-            lambda: request(self._transport, OPERATOR, operation, **members)
-        )
+        made = await retried(lambda: request(self._transport, OPERATOR, operation, **members))
         self.changes += 1
         self.generation = made["generation"] or self.generation
         if self._random.random() < 0.3:

@@ -227,25 +227,22 @@ def _tells_whose_time(hook: Hook) -> bool:
     return hook.is_closed and hook.mode == "enforce"
 
 
-def report(
-    emitted: Emitted, found: dict[str, Any], expected: dict[str, Any], what: str
-) -> str:
+def report(emitted: Emitted, found: dict[str, Any], expected: dict[str, Any], what: str) -> str:
     """Say what differs between two decisions, and about what event."""
     lines = [f"event {emitted.number}: {what}", f"  event: {emitted.event}"]
     one, two = _plain(found), _plain(expected)
-    for name in sorted({*one, *two}):
-        if one.get(name) == two.get(name):
-            continue
-        if name != "records":
-            lines += [f"  {name}: expected {two.get(name)!r}", f"  {name}: found    {one.get(name)!r}"]
-            continue
-        pairs = max(len(one.get(name, ())), len(two.get(name, ())))
-        for index in range(pairs):
-            got, wanted = _at(one, index), _at(two, index)
-            if got != wanted:
-                lines += [f"  record {index}: expected {wanted}", f"  record {index}: found    {got}"]
+    for name in sorted({*one, *two} - {"records"}):
+        lines += _differing(name, one.get(name), two.get(name))
+    for index in range(max(len(one.get("records", ())), len(two.get("records", ())))):
+        lines += _differing(f"record {index}", _at(one, index), _at(two, index))
     lines.append(f"  as it came: {json.dumps(found, sort_keys=True)}")
     return "\n".join(lines)
+
+
+def _differing(name: str, found: Any, expected: Any) -> list[str]:
+    if found == expected:
+        return []
+    return [f"  {name}: expected {expected!r}", f"  {name}: found    {found!r}"]
 
 
 def _at(decision: dict[str, Any], index: int) -> Any:

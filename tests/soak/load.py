@@ -20,7 +20,7 @@ from tests.soak.faults import Faults
 from tests.soak.judge import Emitted, Judge
 from tests.soak.starving import Starving
 
-#: Seconds that an emitter waits longer than its event has: who is told nothing then is told nothing.
+#: Seconds that an emitter waits longer than its event has: what is not there then never comes.
 GRACE: Final = 3.0
 LATE: Final = 0.1  # seconds beyond its timeout within which an emit ends
 MOST_IN_FLIGHT: Final = 256

@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
-import msgspec
 from nats.errors import TimeoutError as NothingCame
 from nats.js.api import AckPolicy, ConsumerConfig
 
@@ -46,7 +45,7 @@ async def compare(transport: NatsTransport, decisions: dict[str, int]) -> Record
             found.unknown += 1
         elif hash(encode_record(decision)) != expected:
             found.other.append(decision.id)
-    found.missing = sum(1 for id in decisions if id not in seen)
+    found.missing = len(decisions.keys() - seen.keys())
     found.twice = sum(1 for count in seen.values() if count > 1)
     return found
 

@@ -1,4 +1,4 @@
-"""The reference model on one event, told by the decision only what the clock and the world did. Pure.
+"""The reference model on one event; the decision tells it only what clock and world did. Pure.
 
 What a plugin answered is worked out from behaviour.py, what it comes to by the model. Of the
 decision itself nothing is believed but: this call was not answered (in time), or by nobody; this
@@ -146,9 +146,7 @@ class Replay(Deciding):
             heard.is_shortened = failure == "timeout" and hook.plugin in self.found.deadlines
             extended = sum(note["ms"] for note in heard.notes)
             self.excuses.append(
-                Excuse(
-                    failure, hook, record["ms"], steps[-1], extended, heard.is_shortened, cap_ms
-                )
+                Excuse(failure, hook, record["ms"], steps[-1], extended, heard.is_shortened, cap_ms)
             )
         elif isinstance(answer, Fails):
             heard.failure = "timeout" if answer.how in SILENT else answer.how

@@ -28,7 +28,8 @@ from tests.soak.recorded import Recorded, compare, observers_are_done
 from tests.soak.starving import Starving
 
 SAMPLED: Final = 2.0  # seconds between two looks at memory
-REST: Final = 0.5  # seconds until what still ran has ended
+REST: Final = 0.5  # seconds between two looks at what is held at rest …
+RESTS: Final = 5  # … of which there are at most so many: shadow calls may still run
 SHOWN: Final = 10.0  # seconds between two live lines
 TOP_IN_FLIGHT: Final = 64
 TOP_SECONDS: Final = 5.0
@@ -171,11 +172,17 @@ class _Soak:
 
     async def _at_rest(self, operator: NatsTransport) -> None:
         """Look at what is held while nothing is in flight."""
-        await asyncio.sleep(REST)
         await self._sample(operator)
-        for name, process in self._cluster.roles.items():
-            key = f"{name} {process.pid}"
-            tasks = await asyncio.to_thread(tasks_of, process)
+        roles = {f"{n} {p.pid}": p for n, p in self._cluster.roles.items()}
+        looks: list[dict[str, int]] = []
+        for _ in range(RESTS):
+            await asyncio.sleep(REST)
+            looks.append({k: await asyncio.to_thread(tasks_of, p) for k, p in roles.items()})
+            firsts = {k: self._held.rests[k][0].tasks for k in roles if self._held.rests[k]}
+            if len(looks) > 1 and all(looks[-1][k] <= tasks for k, tasks in firsts.items()):
+                break
+        for key, process in roles.items():
+            tasks = min(look[key] for look in looks)
             self._held.rests[key].append(Rest(descriptors_of(process.pid), tasks))
 
     def _sum(self) -> dict[str, int]:

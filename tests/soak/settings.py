@@ -65,6 +65,9 @@ def make_settings(random: Random) -> dict[str, Any]:
     """Random settings of a production bus, as an operator applies them."""
     return {
         "mode": "production",
+        "audit": random.choice(["best_effort", "best_effort", "required"]),
+        "idempotency": random.choice(["on", "on", "on", "off"]),
+        "max_depth": random.choice([5, 5, 3]),
         "breaker": {"failures": random.choice([3, 5]), "open_ms": 500, "max_open_ms": 2_000},
         "types": {TYPE: _make_type(random)},
         "plugins": {
