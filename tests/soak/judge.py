@@ -15,7 +15,7 @@ from hookbus.models import Decision
 from hookbus.snapshot import ConfigDocument, lapsed, next_lapse
 from tests.model import hookbus_side
 from tests.model.aggregate import Tally
-from tests.model.calls import SILENT
+from tests.model.calls import SILENT, budget
 from tests.model.values import MS, Event, Fails, Hook
 from tests.soak.faults import Faults
 from tests.soak.replay import Excuse, Found, Origin, Remembered, Replay, origin_of, said_in
@@ -117,6 +117,10 @@ class Judge:
             found = msgspec.to_builtins(decision)
             self._wrong(emitted, found, found, "another event's decision, or not as it was")
 
+    def failed(self, number: int, why: str) -> None:
+        """An emit raised, or it could not be judged."""
+        self.done.wrong.append(f"event {number}: {why}")
+
     async def _documents(self, generation: int, emitted: Emitted) -> list[ConfigDocument]:
         """What that generation may mean: a dispatcher may end a mode by itself, in time."""
         while generation not in self.generations:
@@ -132,8 +136,14 @@ class Judge:
         self, document: ConfigDocument, event: Event, found: dict[str, Any]
     ) -> tuple[Replay, dict[str, Any]]:
         settings = settings_of(found["generation"], document)
-        replay = Replay(settings, event, self.seed, Found.of(found), self._cached)
-        return replay, replay.decide()[0]
+        time = budget(event.timeout_ms)
+        if document.limits.audit:
+            time = budget(time / MS)
+        replay = Replay(settings, event, time, self.seed, Found.of(found), self._cached)
+        expected = replay.decide()[0]
+        if document.limits.audit and found["cause"] == "audit":
+            expected = _withdrawn(expected, found["reason"])
+        return replay, expected
 
     def _cached(self, hook: Hook, record: dict[str, Any]) -> Remembered | None:
         told = record["annotations"]
@@ -184,6 +194,8 @@ class Judge:
 
     def _audit(self, emitted: Emitted, replay: Replay, found: dict[str, Any]) -> None:
         """Look at what the world was blamed for."""
+        if found["cause"] == "audit":
+            self._explain_audit(emitted, replay)
         for excuse in replay.excuses:
             self.done.excused[excuse.what] += 1
             if excuse.what in ("timeout", "overloaded"):
@@ -198,6 +210,19 @@ class Judge:
                     f"event {emitted.number}, {excuse.hook.plugin}/{excuse.hook.name}:"
                     f" {excuse.what} after {excuse.ms:.1f} ms: {why}"
                 )
+
+    def _explain_audit(self, emitted: Emitted, replay: Replay) -> None:
+        """The stream acknowledges at once, if there is any time."""
+        left_ms = float(replay.budget - replay.now) / MS
+        if left_ms < SLACK_MS:
+            self.done.excused["audit"] += 1
+        elif self._starving.in_time(emitted.began, emitted.ended):
+            self.done.starved["audit"] += 1
+        else:
+            self.done.odd["audit"] += 1
+            self.done.oddities.append(
+                f"event {emitted.number}: not recorded, with {left_ms:.0f} ms left"
+            )
 
     def _unexplained(self, emitted: Emitted, excuse: Excuse) -> str | None:
         """Say what is strange about an excuse; None is nothing."""
@@ -259,6 +284,21 @@ def _bytes(decision: dict[str, Any]) -> bytes:
     """Verdict bytes without the wording of failures, of the model's decision or hookbus's."""
     event = {"id": "-", **decision["event"]}
     return verdict_bytes(hookbus_side.without_wording({"id": "-", **decision, "event": event}))
+
+
+def _withdrawn(decision: dict[str, Any], reason: str) -> dict[str, Any]:
+    """The Block that stands for a decision whose record is not stored in time (R28)."""
+    primary = {name: decision[name] for name in ("by", "cause", "code", "reason", "message")}
+    return {
+        **{name: value for name, value in decision.items() if name != "data"},
+        "outcome": "block",
+        "cause": "audit",
+        "code": "audit_unavailable",
+        "by": None,
+        "reason": reason,
+        "message": None,
+        "others": [*([primary] if decision["cause"] else []), *decision["others"]],
+    }
 
 
 def _reused(event: Event, found: dict[str, Any]) -> dict[str, Any]:

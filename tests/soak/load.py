@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections import deque
 from dataclasses import dataclass, field
 from random import Random
@@ -141,6 +142,8 @@ class Load:
             await self._take(emitted, decision)
         except Unavailable as e:
             self._count_lost(number, began, e)
+        except Exception:
+            self._judge.failed(number, traceback.format_exc())
         finally:
             self._judge.ended(event.id, is_lost=is_lost)
             if not is_reuse and not is_repeat:

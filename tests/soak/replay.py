@@ -88,12 +88,13 @@ class Replay(Deciding):
         self,
         settings: Settings,
         event: Event,
+        budget: Fraction,
         seed: int,
         found: Found,
         cached: Callable[[Hook, dict[str, Any]], Remembered | None],
     ) -> None:
         super().__init__(Bus(settings), event, Fraction(0))
-        self._budget, self.ends = self.ends, ENDLESS  # how much was left is the world's
+        self.budget, self.ends = budget, ENDLESS  # how much was left is the world's
         self.seed, self.found, self._cached = seed, found, cached
         self.excuses: list[Excuse] = []
         self.verdicts: dict[Origin, Remembered] = {}
@@ -132,8 +133,8 @@ class Replay(Deciding):
 
     def hear(self, hook: Hook, number: int, reserve: int, stages_left: int) -> Heard:
         record = self._record(hook, number)
-        if record is None:
-            return Heard(failure="not_recorded")
+        if record is None or not record["attempt"]:
+            return Heard(failure="not_asked")  # no record says so, and the model asks
         steps = [self._step(hook, number, n) for n in range(1, record["attempt"] + 1)]
         if not self._may_repeat(hook, steps, record):
             return Heard(failure="asked_again")
@@ -157,7 +158,7 @@ class Replay(Deciding):
 
     def _cap_ms(self, hook: Hook, reserve: int, stages_left: int) -> float:
         """R6: what is left at most, as the records tell how long it took so far."""
-        remaining = self._budget - self.now
+        remaining = self.budget - self.now
         cap = remaining - reserve * MS
         if cap < hook.min_ms * MS:
             cap = remaining / stages_left
