@@ -39,6 +39,8 @@ def _problems(outcome: Outcome) -> Iterator[str]:
         yield f"{len(recorded.other)} are recorded otherwise than decided: {recorded.other[:3]}"
     if outcome.waiting:
         yield f"{outcome.waiting} messages still wait for observers"
+    if outcome.unobserved:
+        yield f"{outcome.unobserved} events were never shown to the observer"
     for name, samples in outcome.held.samples.items():
         grows = slope(samples)
         if grows is not None and grows >= MOST_SLOPE:
@@ -73,7 +75,7 @@ def _lines(outcome: Outcome) -> Iterator[str]:
         f"recorded: {recorded.messages}, missing {recorded.missing}, twice {recorded.twice},"
         f" other {len(recorded.other)}, decided for nobody {recorded.unknown}"
     )
-    yield f"observers: {outcome.waiting} messages wait"
+    yield f"observers: {outcome.waiting} messages wait, {outcome.unobserved} never shown"
     yield f"dispatchers counted: {_counts(outcome.counters)}"
     for name, samples in outcome.held.samples.items():
         if len(samples) < 10:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,7 @@ from tests.soak.behaviour import PLUGINS, VERSION
 from tests.soak.cluster import Cluster
 from tests.soak.faults import Faults
 from tests.soak.settings import make_settings
+from tests.soak.wanted import Wanted
 
 MODES: Final = ("enforce", "warn", "shadow", "off")
 OPERATOR: Final = "ops"
@@ -26,11 +28,19 @@ class Director:
     """Does one thing after another; what can be felt by events is entered in *faults*."""
 
     def __init__(
-        self, cluster: Cluster, transport: NatsTransport, seed: int, faults: Faults
+        self,
+        cluster: Cluster,
+        transport: NatsTransport,
+        seed: int,
+        faults: Faults,
+        check: Callable[[int, Wanted, str], None],
     ) -> None:
         self._cluster, self._transport, self._faults = cluster, transport, faults
         self._random = Random(f"{seed}/director")
+        self._wanted, self._check = Wanted(), check
         self.generation = 0
+        #: Whoever has it keeps everybody from being disturbed.
+        self.quiet = asyncio.Lock()
         self.changes = 0
         self._acts: tuple[tuple[int, Callable[[], Awaitable[None]]], ...] = (
             (6, self.apply),
@@ -57,7 +67,8 @@ class Director:
             if time.monotonic() + wait >= until:
                 return
             await asyncio.sleep(wait)
-            await deck.pop()()
+            async with self.quiet:
+                await deck.pop()()
 
     async def begin(self) -> None:
         """Wait for everybody, then apply the first settings."""
@@ -105,6 +116,8 @@ class Director:
         made = await retried(lambda: request(self._transport, OPERATOR, operation, **members))
         self.changes += 1
         self.generation = made["generation"] or self.generation
+        self._wanted.say(operation, members)
+        self._check(self.generation, copy.deepcopy(self._wanted), f"{operation} {members}")
         if self._random.random() < 0.3:
             await self.served()
 

@@ -23,6 +23,8 @@ def event_of(seed: int, number: int) -> Event:
     data["user"] = f"u{random.randrange(6)}"
     if random.random() < 0.5:
         data["text"] = "word " * random.randrange(200)
+    if random.random() < 0.01:
+        data["n"] = "one"  # which fits no schema
     return Event(
         id=str(number),
         data=data,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import Counter, OrderedDict, defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -11,16 +12,19 @@ from typing import Any, Final
 import msgspec
 
 from hookbus import verdict_bytes
+from hookbus.errors import InvalidEvent
 from hookbus.models import Decision
 from hookbus.snapshot import ConfigDocument, lapsed, next_lapse
 from tests.model import hookbus_side
 from tests.model.aggregate import Tally
 from tests.model.calls import SILENT, budget
 from tests.model.values import MS, Event, Fails, Hook
+from tests.soak.behaviour import TYPE
 from tests.soak.faults import Faults
 from tests.soak.replay import Excuse, Found, Origin, Remembered, Replay, origin_of, said_in
-from tests.soak.settings import settings_of
+from tests.soak.settings import SCHEMA, fits, settings_of
 from tests.soak.starving import Starving
+from tests.soak.wanted import Wanted
 
 #: Milliseconds by which two clocks, loops and pipes may be late on a machine that has much to do.
 SLACK_MS: Final = 100
@@ -70,6 +74,10 @@ class Judge:
         self.lost: set[str] = set()
         self._changed = asyncio.Event()
         self._turn = asyncio.Lock()
+        self._made_at: dict[int, float] = {}
+        self._checks: list[tuple[int, Wanted, str]] = []
+        #: Event ids that the observer must be shown.
+        self.observed: set[str] = set()
         self._remembered: OrderedDict[Origin, Remembered] = OrderedDict()
         self._failed: defaultdict[tuple[str, str], deque[float]] = defaultdict(
             lambda: deque(maxlen=100)
@@ -78,7 +86,20 @@ class Judge:
     def learn(self, generation: int, document: ConfigDocument) -> None:
         """A generation was made."""
         self.generations[generation] = document
+        self._made_at[generation] = time.monotonic()
         self._changed.set()
+
+    def check(self, generation: int, wanted: Wanted, what: str) -> None:
+        """An operator was told that *what* made that generation."""
+        self._checks.append((generation, wanted, what))
+
+    def finish(self) -> None:
+        """Look at what was put off until everything is known."""
+        for generation, wanted, what in self._checks:
+            document = self.generations.get(generation)
+            found = wanted.differences(document) if document else ["it was never made"]
+            if found:
+                self.done.wrong.append(f"generation {generation} after {what}: {found}")
 
     async def judge(self, emitted: Emitted, decision: Decision) -> None:
         """Compare one decision with the model's."""
@@ -99,11 +120,16 @@ class Judge:
     def _compare(
         self, emitted: Emitted, found: dict[str, Any], documents: list[ConfigDocument]
     ) -> None:
+        is_refused = not fits(emitted.event.data)
+        if is_refused and all(d.types[TYPE].schema == SCHEMA for d in documents):
+            self._wrong(emitted, found, found, "it breaks the schema, and is decided")
         replays = [self._replay(d, emitted.event, found) for d in documents]
         for replay, expected in replays:
             if _bytes(expected) == _bytes(found):
                 self._remember(replay)
                 self._audit(emitted, replay, found)
+                if not emitted.event.dry_run and found["cause"] != "audit":
+                    self.observed.add(emitted.event.id)  # R27
                 return
         if emitted.is_reuse and _bytes(_reused(emitted.event, found)) == _bytes(found):
             self.done.excused["id_reuse"] += 1
@@ -121,6 +147,21 @@ class Judge:
         """An emit raised, or it could not be judged."""
         self.done.wrong.append(f"event {number}: {why}")
 
+    def refused(self, emitted: Emitted, error: InvalidEvent) -> None:
+        """Only what breaks the type's schema of a generation in use is refused."""
+        self.done.judged += 1
+        self.done.outcomes[f"refused {error.code}"] += 1
+        made = sorted(self._made_at.items())
+        in_use = [
+            generation
+            for index, (generation, began) in enumerate(made)
+            if began <= emitted.ended
+            and (index + 1 == len(made) or made[index + 1][1] + PATIENCE >= emitted.began)
+        ]
+        schemas = [self.generations[each].types[TYPE].schema for each in in_use]
+        if error.code != "schema" or fits(emitted.event.data) or SCHEMA not in schemas:
+            self.failed(emitted.number, f"refused: {error.code}: {error}; generations {in_use}")
+
     async def _documents(self, generation: int, emitted: Emitted) -> list[ConfigDocument]:
         """What that generation may mean: a dispatcher may end a mode by itself, in time."""
         while generation not in self.generations:
@@ -136,11 +177,15 @@ class Judge:
         self, document: ConfigDocument, event: Event, found: dict[str, Any]
     ) -> tuple[Replay, dict[str, Any]]:
         settings = settings_of(found["generation"], document)
-        time = budget(event.timeout_ms)
+        left = budget(event.timeout_ms)
         if document.limits.audit:
-            time = budget(time / MS)
-        replay = Replay(settings, event, time, self.seed, Found.of(found), self._cached)
+            left = budget(left / MS)
+        replay = Replay(settings, event, left, self.seed, Found.of(found), self._cached)
         expected = replay.decide()[0]
+        secrets = document.types[TYPE].secret
+        expected["masked"] = [
+            p for p in secrets if any(isinstance(s, dict) and p[1:] in s for s in replay.states)
+        ]
         if document.limits.audit and found["cause"] == "audit":
             expected = _withdrawn(expected, found["reason"])
         return replay, expected

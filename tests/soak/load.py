@@ -11,7 +11,7 @@ from random import Random
 from typing import Final
 
 from hookbus.emitter import Emitter
-from hookbus.errors import HookbusError, Unavailable
+from hookbus.errors import HookbusError, InvalidEvent, Unavailable
 from hookbus.models import Decision
 from hookbus.transport import NatsTransport
 from hookbus.wire.decision import encode_record
@@ -131,15 +131,20 @@ class Load:
         self._judge.began(event.id)
         began, wall, is_lost = time.monotonic(), time.time(), True
         self.tally.asking += 1
+
+        def emitted() -> Emitted:
+            return Emitted(number, event, began, time.monotonic(), wall, is_reuse, is_repeat)
+
         try:
             try:
                 decision = await self._ask(event)
             finally:
                 self.tally.asking -= 1
             is_lost = False
-            ended = time.monotonic()
-            emitted = Emitted(number, event, began, ended, wall, is_reuse, is_repeat)
-            await self._take(emitted, decision)
+            await self._take(emitted(), decision)
+        except InvalidEvent as e:
+            is_lost = False
+            self._judge.refused(emitted(), e)
         except Unavailable as e:
             self._count_lost(number, began, e)
         except Exception:

@@ -97,6 +97,8 @@ class Replay(Deciding):
         self.budget, self.ends = budget, ENDLESS  # how much was left is the world's
         self.seed, self.found, self._cached = seed, found, cached
         self.excuses: list[Excuse] = []
+        #: Every state of the data that a plugin made, or in `warn` would have made.
+        self.states = [event.data]
         self.verdicts: dict[Origin, Remembered] = {}
 
     def _record(self, hook: Hook, number: int) -> dict[str, Any] | None:
@@ -181,6 +183,8 @@ class Replay(Deciding):
     def finish(self, turn: Turn) -> None:
         super().finish(turn)
         hook, said = turn.hook, turn.heard.said
+        if turn.pointers:
+            self.states.append(turn.after)
         if turn.is_asked and hook.cache_ttl_ms and said is not None and said.change is None:
             known = Remembered(said, self.cache_key(hook), self.settings.generation)
             self.verdicts[origin_of(hook, said.annotations)] = known

@@ -63,7 +63,7 @@ class Outcome:
     rate: float = 0.0
     seconds: float = 0.0
     waiting: int = 0  # messages that observers have left
-    unobserved: int = 0
+    unobserved: int = 0  # events that the observer was never shown
     generation: int = 0
     changes: int = 0
     counters: dict[str, int] = field(default_factory=dict)
@@ -96,7 +96,9 @@ class _Soak:
         operator = await NatsTransport.connect(url, principal="ops")
         emitting = await NatsTransport.connect(url, principal="chat")
         try:
-            self._director = Director(self._cluster, operator, self._plan.seed, self._faults)
+            self._director = Director(
+                self._cluster, operator, self._plan.seed, self._faults, self._judge.check
+            )
             watching = asyncio.create_task(self._watch(operator))
             await self._director.begin()
             watch = await watching
@@ -137,18 +139,32 @@ class _Soak:
         directing = asyncio.create_task(self._director.disturb(until, plan.pause))
         while (now := time.monotonic()) < until:
             await load.at_rate(rate, min(until, now + plan.rest))
-            await self._at_rest(operator)
+            async with self._director.quiet:
+                await self._at_rest(operator)
         await directing
         for task in (looking, telling):
             task.cancel()
         waiting = await observers_are_done(operator)
+        observed = set(self._cluster.observed.read_text().split())
+        self._judge.finish()
         recorded = await compare(operator, load.tally.decisions)
         return Outcome(
-            plan, load.tally, self._judge.done, self._faults, self._held, recorded,
-            top=top, rate=rate, seconds=time.monotonic() - self._began, waiting=waiting,
-            generation=max(self._judge.generations), changes=self._director.changes,
-            counters=self._sum(), starved=self._starving.seconds,
-        )  # fmt: skip
+            plan,
+            load.tally,
+            self._judge.done,
+            self._faults,
+            self._held,
+            recorded,
+            top=top,
+            rate=rate,
+            seconds=time.monotonic() - self._began,
+            waiting=waiting,
+            unobserved=len(self._judge.observed - observed),
+            generation=max(self._judge.generations),
+            changes=self._director.changes,
+            counters=self._sum(),
+            starved=self._starving.seconds,
+        )
 
     async def _look(self, operator: NatsTransport) -> None:
         while True:

@@ -22,6 +22,7 @@ CHECKS: Final = {
         Check("u1", "user"),
     )
 }
+SECRET: Final = "/user"
 #: Every number is an integer, whatever the plugins make of it.
 SCHEMA: Final = {"properties": {"n": {"type": "integer"}}}
 #: What makes a hook unlike the others, as option and value.
@@ -83,6 +84,7 @@ def _make_type(random: Random) -> dict[str, Any]:
         "on_not_converged": random.choice(["block", "accept", "accept"]),
         "max_rounds": random.choice([1, 2, 2, 3]),
         **({"schema": SCHEMA} if random.random() < 0.3 else {}),
+        **({"secret": [SECRET]} if random.random() < 0.3 else {}),
     }
 
 
@@ -90,15 +92,21 @@ def _make_hook(random: Random, phase: str) -> dict[str, Any]:
     hook = {"type": random.choice([TYPE, TYPE, ">", "*"]), "phase": phase}
     if phase == "observe":
         return hook
-    options = [random.choice(OPTIONS) for _ in range(random.randint(0, 4))]
+    options = [random.choice(OPTIONS) for _ in range(random.randint(0, 3))]
     return {
         **hook,
         "timeout_ms": 400,
         "max_reply_bytes": MAX_REPLY_BYTES,
-        "on_failure": random.choice(["open", "open", "closed"]),
+        "on_failure": random.choice(["open", "open", "open", "closed"]),
         "reinvoke": random.choice(["if_needed", "never"]),
         **{name: v for name, v in options if PHASES_OF.get(name, phase) == phase},
     }
+
+
+def fits(data: Any) -> bool:
+    """Tell whether data fits the schema."""
+    number = data.get("n", 0)
+    return isinstance(number, int) and not isinstance(number, bool)
 
 
 def settings_of(generation: int, document: ConfigDocument) -> Settings:
