@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import secrets
+import signal
 import sys
 
 from tests.soak.bars import problems, table
@@ -23,6 +24,7 @@ def main() -> None:
     parser.add_argument("--rate", default="auto", help="events a second; auto: half of the top")
     parser.add_argument("--small", action="store_true", help="few processes, as in CI")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # with its processes
     rate = None if options.rate == "auto" else float(options.rate)
     form = SMALL if options.small else WHOLE
     plan = Plan(options.minutes * 60, options.seed, form, rate)

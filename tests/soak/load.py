@@ -84,7 +84,6 @@ class Load:
                 self.tally.held_back += 1
                 continue
             self._emit_next()
-        await self.rest()
 
     async def with_in_flight(self, count: int, seconds: float) -> float:
         """Keep so many in flight, and return how many a second were decided."""

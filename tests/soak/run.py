@@ -139,8 +139,12 @@ class _Soak:
         directing = asyncio.create_task(self._director.disturb(until, plan.pause))
         while (now := time.monotonic()) < until:
             await load.at_rate(rate, min(until, now + plan.rest))
-            async with self._director.quiet:
-                await self._at_rest(operator)
+            quiet = asyncio.create_task(self._director.quiet.acquire())
+            while not quiet.done():  # it goes on until the last disturbance is over
+                await load.at_rate(rate, time.monotonic() + REST)
+            await load.rest()
+            await self._at_rest(operator)
+            self._director.quiet.release()
         await directing
         for task in (looking, telling):
             task.cancel()
