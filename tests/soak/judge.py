@@ -139,9 +139,10 @@ class Judge:
     def repeated(self, emitted: Emitted, decision: Decision, *, is_same: bool) -> None:
         """R26: the decision came before; only the same event may get it again, and as it was."""
         self.done.excused["repeated"] += 1
-        if not is_same or not emitted.is_repeat:
+        is_kept = not decision.degraded and decision.cause in (None, "verdict")
+        if not (is_same and is_kept and emitted.is_repeat):
             found = msgspec.to_builtins(decision)
-            self._wrong(emitted, found, found, "another event's decision, or not as it was")
+            self._wrong(emitted, found, found, "it was not to be given again, or not like this")
 
     def failed(self, number: int, why: str) -> None:
         """An emit raised, or it could not be judged."""

@@ -15,7 +15,7 @@ from tests.integration.commands import PATIENCE, Process
 MIB: Final = 1024 * 1024
 WARM: Final = 20_000  # events until caches and remembered events are full
 SPAN: Final = 50_000  # events that a slope is told for
-LEAST: Final = 5_000  # events behind the warm ones that a slope can be told from
+LEAST: Final = 15_000  # events behind the warm ones that a slope can be told from
 
 
 @dataclass(frozen=True)

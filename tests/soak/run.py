@@ -86,6 +86,7 @@ class _Soak:
         self._judge = Judge(plan.seed, self._faults, self._starving)
         self._held = Held()
         self._counters: dict[str, dict[str, int]] = {}
+        self._since: dict[int, int] = {}  # by process, the events decided before it
 
     def _pids(self) -> list[int]:
         """Everybody's, and our own."""
@@ -187,8 +188,11 @@ class _Soak:
                 events = data["counters"].get("decisions", 0)
                 self._counters[str(pid)] = data["counters"]
             else:
-                events = self._load.tally.decided
-            self._held.samples[f"{name} {pid}"].append(Sample(events, rss_of(pid)))
+                decided = self._load.tally.decided
+                events = decided - self._since.setdefault(pid, decided)
+            rss = rss_of(pid)
+            if rss:
+                self._held.samples[f"{name} {pid}"].append(Sample(events, rss))
 
     async def _at_rest(self, operator: NatsTransport) -> None:
         """Look at what is held while nothing is in flight."""
