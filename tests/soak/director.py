@@ -43,7 +43,7 @@ class Director:
         self.quiet = asyncio.Lock()
         self.changes = 0
         self._acts: tuple[tuple[int, Callable[[], Awaitable[None]]], ...] = (
-            (6, self.apply),
+            (10, self.apply),
             (4, self._mode),
             (2, self._mode_for_a_while),
             (2, self._remove),

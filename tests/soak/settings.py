@@ -93,11 +93,14 @@ def _make_hook(random: Random, phase: str) -> dict[str, Any]:
     if phase == "observe":
         return hook
     options = [random.choice(OPTIONS) for _ in range(random.randint(0, 3))]
+    # a closed one that may write little, or whose conditions fail, would block nearly everything
+    is_strict = {"when", "writable"} & {name for name, _ in options}
+    closed = random.random() < (0.1 if is_strict else 0.3)
     return {
         **hook,
         "timeout_ms": 400,
         "max_reply_bytes": MAX_REPLY_BYTES,
-        "on_failure": random.choice(["open", "open", "open", "closed"]),
+        "on_failure": "closed" if closed else "open",
         "reinvoke": random.choice(["if_needed", "never"]),
         **{name: v for name, v in options if PHASES_OF.get(name, phase) == phase},
     }

@@ -15,6 +15,7 @@ from hookbus.models import Decision
 from hookbus.snapshot import Binding, ConfigDocument
 from tests.model.calls import budget
 from tests.model.values import Event
+from tests.soak.bars import grown
 from tests.soak.behaviour import TYPE, VERSION
 from tests.soak.events import SOURCE
 from tests.soak.faults import EVERYBODY, Faults
@@ -174,3 +175,10 @@ def test_the_slope_is_told_behind_the_first_twenty_thousand_events() -> None:
     assert slope([*warm, *steady]) == 0
     assert slope([*warm, *leaking]) == pytest.approx(2, rel=0.01)
     assert slope(warm) is None
+
+
+def test_what_is_held_at_rest_must_not_grow() -> None:
+    assert not grown([15, 15, 16, 15, 15])
+    assert not grown([15, 16])
+    assert grown([15, 15, 16, 16])
+    assert grown([15, 40])

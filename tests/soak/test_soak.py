@@ -10,7 +10,7 @@ from tests.soak.run import Plan, soak
 
 SECONDS = 60.0 if os.environ.get("CI") == "true" else 10.0
 #: Few a second: the other half of the suite runs beside it, on the same two cores.
-PLAN = Plan(SECONDS, seed=7, form=SMALL, rate=20.0, pause=1.5, rest=SECONDS / 3)
+PLAN = Plan(SECONDS, seed=7, form=SMALL, rate=20.0, pause=1.0, rest=SECONDS / 5)
 
 
 def test_a_disturbed_bus_decides_what_the_reference_model_decides_and_keeps_nothing(
