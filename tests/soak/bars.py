@@ -9,6 +9,7 @@ from tests.soak.memory import MIB, slope
 from tests.soak.run import Outcome
 
 MOST_SLOPE: Final = 1.0  # MiB per 50,000 events
+LONG: Final = 600.0  # seconds from which on a slope must be told
 MOST_ODD: Final = 0.001  # of all decisions
 
 
@@ -41,8 +42,12 @@ def _problems(outcome: Outcome) -> Iterator[str]:
         yield f"{outcome.waiting} messages still wait for observers"
     if outcome.unobserved:
         yield f"{outcome.unobserved} events were never shown to the observer"
-    for name, samples in outcome.held.samples.items():
-        grows = slope(samples)
+    slopes = {name: slope(samples) for name, samples in outcome.held.samples.items()}
+    if outcome.plan.seconds >= LONG and not any(
+        name.startswith("dispatcher") and grows is not None for name, grows in slopes.items()
+    ):
+        yield "no dispatcher decided enough events for the slope of its memory to be told"
+    for name, grows in slopes.items():
         if grows is not None and grows >= MOST_SLOPE:
             yield f"{name} grows by {grows:.2f} MiB per 50,000 events"
     for name, rests in outcome.held.rests.items():
