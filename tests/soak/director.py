@@ -123,11 +123,8 @@ class Director:
 
     async def served(self) -> None:
         """Wait until every dispatcher serves the newest generation (L03)."""
-        wanted = self.generation
-        ask = lambda: request(  # noqa: E731
-            self._transport, OPERATOR, "wait_generation", generation=wanted
-        )
-        await retried(ask)
+        wanted = {"generation": self.generation}
+        await retried(lambda: request(self._transport, OPERATOR, "wait_generation", **wanted))
 
     async def _plugin(self, number: int) -> None:
         """Stop or kill one process of plugins; another one takes its place after a while."""

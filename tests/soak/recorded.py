@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -50,7 +51,7 @@ async def compare(transport: NatsTransport, decisions: dict[str, int]) -> Record
     return found
 
 
-async def _messages(transport: NatsTransport):  # type: ignore[no-untyped-def]
+async def _messages(transport: NatsTransport) -> AsyncIterator[tuple[bytes, str]]:
     config = ConsumerConfig(ack_policy=AckPolicy.NONE)
     everything = "hookbus.decision.>"
     pull = await transport.jetstream.pull_subscribe(
