@@ -127,7 +127,8 @@ class Asking:
             asked = _checked(asked, reply.answer.change, payload, task.snapshot.limits)
         if binding.cache_ttl_ms:
             key = cache_key(binding, task.snapshot.generation, task.inbound, payload)
-            self._cache.put(key, asked.answer, self._clock() + binding.cache_ttl_ms / 1000)
+            now = self._clock()
+            self._cache.put(key, asked.answer, now + binding.cache_ttl_ms / 1000, now)
         return asked
 
     def _learn(self, task: Task, asked: Asked, sent: float) -> None:

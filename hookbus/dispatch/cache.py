@@ -27,6 +27,9 @@ class VerdictCache:
     def __init__(self) -> None:
         self._entries: OrderedDict[Key, tuple[float, Answer]] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def get(self, key: Key, now: float) -> Answer | None:
         """Return a verdict that is still fresh."""
         entry = self._entries.get(key)
@@ -37,10 +40,12 @@ class VerdictCache:
             return None
         return entry[1]
 
-    def put(self, key: Key, answer: Answer, expires: float) -> None:
-        """Keep a verdict until *expires*; the oldest leaves when there are too many."""
+    def put(self, key: Key, answer: Answer, expires: float, now: float) -> None:
+        """Keep a verdict until *expires*; those before it leave when they are over, or too many."""
         if answer.verdict not in ("continue", "block"):
             return
+        while self._entries and next(iter(self._entries.values()))[0] <= now:
+            self._entries.popitem(last=False)  # what is never asked for again would stay for ever
         self._entries[key] = (expires, answer)
         self._entries.move_to_end(key)
         if len(self._entries) > MAX_ENTRIES:

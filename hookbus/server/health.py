@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -48,7 +49,11 @@ def _metrics(host: Host) -> HttpHandler:
     @get(include_in_schema=False)
     async def answer(scope: Any) -> AsgiResponse:
         process = of_process(
-            host.role.name, __version__, is_connected=host.is_connected, is_ready=host.is_ready
+            host.role.name,
+            __version__,
+            is_connected=host.is_connected,
+            is_ready=host.is_ready,
+            tasks=len(asyncio.all_tasks()),
         )
         body = exposition((*process, *host.role.metrics()))
         return AsgiResponse(body, 200, {"content-type": CONTENT_TYPE})

@@ -39,11 +39,14 @@ class RegistryStats:
     observers: Mapping[tuple[str, str], ObserverState] = field(default_factory=dict)
 
 
-def of_process(role: str, version: str, *, is_connected: bool, is_ready: bool) -> Iterator[Family]:
+def of_process(
+    role: str, version: str, *, is_connected: bool, is_ready: bool, tasks: int
+) -> Iterator[Family]:
     """The metrics of every role, also before the broker is there."""
     yield gauge("hookbus_build_info", "Always 1.", 1, role=role, version=version)
     yield gauge("hookbus_connected", "Whether the broker is connected.", int(is_connected))
     yield gauge("hookbus_ready", "Whether the role can do its work.", int(is_ready))
+    yield gauge("hookbus_tasks", "Tasks on the event loop; what grows at rest leaks.", tasks)
 
 
 def of_dispatcher(stats: Mapping[str, Any]) -> Iterator[Family]:

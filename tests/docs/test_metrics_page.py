@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 def test_the_page_names_every_metric_with_its_labels_and_no_other() -> None:
     families = [
-        *of_process("dispatcher", "0.1.0", is_connected=True, is_ready=True),
+        *of_process("dispatcher", "0.1.0", is_connected=True, is_ready=True, tasks=9),
         *of_dispatcher(stats(plugins=("a",), **{"a/enforce": "open"})),
         *of_registry(
             RegistryStats(1, 1, (Endpoint("announce", "x", "q"),), {("a", "b"): ObserverState()})

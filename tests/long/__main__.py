@@ -50,6 +50,11 @@ JOBS: Final[dict[str, tuple[str, list[str], dict[str, str]]]] = {
         [sys.executable, "-m", "tests.long.cluster"],
         {},
     ),
+    "soak": (
+        "ten minutes of a disturbed bus, each decision beside the reference model's",
+        [sys.executable, "-m", "tests.soak", "--minutes", "10"],
+        {},
+    ),
     "explain": (
         "one decision explained among a million, in less than a second",
         [sys.executable, "-m", "tests.bench.explain"],

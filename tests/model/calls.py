@@ -52,7 +52,7 @@ def before(a: Time | int, b: Time | int) -> bool:
     return earlier > 0
 
 
-def budget(timeout_ms: int) -> Time:
+def budget(timeout_ms: int | Fraction) -> Time:
     """R6: the timeout less 10 %, at least 5 ms, at most 50 ms."""
     margin = min(max(Fraction(timeout_ms, 10), Fraction(5)), Fraction(50))
     return (timeout_ms - margin) * MS

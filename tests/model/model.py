@@ -247,8 +247,7 @@ class Deciding:
 
     def ask(self, hook: Hook, number: int, reserve: int, stages_left: int) -> Turn:
         """Call, and judge what was said on this stage's input."""
-        given = allowance(self.ends - self.now, hook, reserve, stages_left)
-        heard = call(hook, self._next_step_of(hook), given)
+        heard = self.hear(hook, number, reserve, stages_left)
         turn = Turn(hook, number, heard, notes=list(heard.notes))
         if heard.said is not None and heard.said.change is not None:
             try:
@@ -258,6 +257,11 @@ class Deciding:
             except ForbiddenWrite:
                 heard.said, heard.failure = None, "forbidden_write"
         return turn
+
+    def hear(self, hook: Hook, number: int, reserve: int, stages_left: int) -> Heard:
+        """Call: what comes of it in its time."""
+        given = allowance(self.ends - self.now, hook, reserve, stages_left)
+        return call(hook, self._next_step_of(hook), given)
 
     def _next_step_of(self, hook: Hook) -> Callable[[], Step | None]:
         return lambda: self.bus.next_step(hook)

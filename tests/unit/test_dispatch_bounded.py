@@ -25,7 +25,7 @@ def test_beyond_the_most_verdicts_the_one_kept_longest_ago_goes() -> None:
     verdicts = VerdictCache()
 
     for name in ("a", "b", "c", "a", "d"):
-        verdicts.put((name,), CONTINUE, 9.0)
+        verdicts.put((name,), CONTINUE, 9.0, 0.0)
 
     assert [name for name in "abcd" if verdicts.get((name,), 1.0)] == ["a", "c", "d"]
 
@@ -33,12 +33,23 @@ def test_beyond_the_most_verdicts_the_one_kept_longest_ago_goes() -> None:
 def test_a_verdict_that_is_stale_takes_no_place() -> None:
     verdicts = VerdictCache()
     for name in ("a", "b", "c"):
-        verdicts.put((name,), CONTINUE, 9.0 if name == "a" else 1.0)
+        verdicts.put((name,), CONTINUE, 9.0 if name == "a" else 1.0, 0.0)
 
     assert verdicts.get(("b",), 1.0) is None
-    verdicts.put(("d",), CONTINUE, 9.0)
+    verdicts.put(("d",), CONTINUE, 9.0, 1.0)
 
     assert verdicts.get(("a",), 1.0) is CONTINUE
+
+
+def test_verdicts_that_are_stale_leave_when_others_come() -> None:
+    verdicts = VerdictCache()
+    for name in ("a", "b"):
+        verdicts.put((name,), CONTINUE, 1.0, 0.0)
+
+    verdicts.put(("c",), CONTINUE, 9.0, 1.0)
+
+    assert verdicts.get(("a",), 0.5) is None  # not even for who looks back
+    assert len(verdicts) == 1
 
 
 def test_beyond_the_most_decisions_the_oldest_goes() -> None:

@@ -112,7 +112,7 @@ def test_a_registry_tells_its_generation_and_its_requests() -> None:
 
 def everything() -> list[Family]:
     return [
-        *of_process("dispatcher", "0.1.0", is_connected=True, is_ready=False),
+        *of_process("dispatcher", "0.1.0", is_connected=True, is_ready=False, tasks=9),
         *of_dispatcher(stats(plugins=("a", "b"), **{"a/enforce": "open"})),
         *of_registry(RegistryStats(5, 2, (Endpoint("announce", "x", "q"),))),
     ]

@@ -1,0 +1,1 @@
+"""Soak: a whole bus for minutes, disturbed at random, each decision compared with the model."""
