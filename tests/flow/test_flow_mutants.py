@@ -11,6 +11,7 @@ import pytest
 
 from hookbus import subjects
 from hookbus.dispatch.dispatcher import Dispatcher
+from hookbus.dispatch.outbox import OVERHEAD
 from hookbus.errors import Unavailable
 from hookbus.message import Message
 from hookbus.models import Decision
@@ -125,7 +126,7 @@ async def test_a_decision_as_large_as_a_message_may_be_is_sent(
     await bus.start(Scripted("a"))
     first = await bus.send(msgspec.json.encode(EVENT))
 
-    size = property(lambda _: len(first.data))
+    size = property(lambda _: len(first.data) + OVERHEAD)
     monkeypatch.setattr(type(bus.dispatcher_transport), "max_payload", size)
     second = await bus.send(msgspec.json.encode({**EVENT, "id": "2"}))
 
