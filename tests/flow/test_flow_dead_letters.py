@@ -514,12 +514,3 @@ async def test_list_says_how_far_an_observer_is(bus: Bus) -> None:
 
     assert observer.pop("oldest_s") >= 0
     assert observer == {"waiting": 3, "letters": 0, "discarded": 0, "discarded_exact": True}
-
-
-async def test_list_answers_also_without_the_stream_of_observed_events(bus: Bus) -> None:
-    await bus.start(Scripted("o", phase="observe"))
-    await bus.forget_stream(subjects.OBSERVE_STREAM)
-
-    [plugin] = (await bus.control("list"))["plugins"]
-
-    assert plugin["hooks"][0]["observer"] is None
