@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, get_args
@@ -38,6 +39,8 @@ WINDOW: Final = 0.1  # seconds to collect answers
 MAX_WAIT_MS: Final = 60_000  # nobody's question goes round for ever
 MAX_AT_ONCE: Final = 16  # requests of one principal
 DEFAULT_HISTORY: Final = 10  # generations
+
+log = logging.getLogger(__name__)
 
 #: What each observer is told to be like in `list`, by plugin and hook.
 LookAtObservers = Callable[[], Awaitable[Mapping[tuple[str, str], Any]]]
@@ -119,7 +122,11 @@ class Control:
         known = {*state.announced, *(b.plugin for b in made.bound.document.bindings)}
         names = sorted({*known, *refused})
         present = await asyncio.gather(*(self._replicas(name) for name in names))
-        observers = await self._observers()
+        try:
+            observers = await self._observers()
+        except HookbusError as e:  # whoever mends the streams must see the rest
+            log.warning("observers_not_seen: %s", e)
+            observers = {}
         plugins = [
             plugin_view(name, made, replicas, refused.get(name, ()), observers)
             for name, replicas in zip(names, present, strict=True)

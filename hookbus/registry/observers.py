@@ -28,7 +28,7 @@ _ADVISORIES: Final = StreamSpec(
     subjects.ADVISORIES_STREAM,
     subjects.ADVISORY_SUBJECTS[0],
     max_age=30 * DAY,
-    max_bytes=64 * MIB,
+    max_bytes=16 * MIB,  # some 50,000 of them
     more_subjects=subjects.ADVISORY_SUBJECTS[1:],
     is_work_queue=True,
 )
@@ -58,7 +58,9 @@ async def ensure_streams(streams: Streams, settings: Settings) -> None:
             duplicate_window=_DUPLICATES.get(name, 120.0),
         )
         await streams.ensure_stream(spec)
-    await streams.ensure_stream(replace(_ADVISORIES, replicas=settings.replicas))
+    # who has little room for letters has no more for what becomes letters
+    most = min(_ADVISORIES.max_bytes, settings.streams.DLQ.max_bytes)
+    await streams.ensure_stream(replace(_ADVISORIES, max_bytes=most, replicas=settings.replicas))
     await streams.ensure_consumer(ADVISED)
 
 

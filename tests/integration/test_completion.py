@@ -34,7 +34,7 @@ def complete(line: str) -> list[str]:
     ("line", "offered"),
     [
         ("hookbus ", sorted(COMMANDS)),
-        ("hookbus plugins ", ["approve", "explain", "mode", "remove", "show"]),
+        ("hookbus plugins ", ["approve", "explain", "mode", "remove", "replay", "show"]),
         ("hookbus plugins explain --ty", ["--type"]),
         ("hookbus serve reg", ["registry"]),
     ],

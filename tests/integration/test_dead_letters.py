@@ -100,7 +100,7 @@ def bus(nats_server_program: None, tmp_path_factory: pytest.TempPathFactory) -> 
         yield started
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def diary(bus: DiaryBus) -> Iterator[Process]:
     with running_diary(bus) as process:
         yield process

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
+from hookbus.broker import EmbeddedBroker
 from hookbus.errors import (
     NoResponders,
     TransportError,
 )
-from hookbus.streams import ConsumerSpec, StreamSpec
-from hookbus.transport import Transport
+from hookbus.streams import ConsumerSpec, NatsStreams, StreamSpec
+from hookbus.transport import NatsTransport, Transport
 from tests.integration.worlds import AUDIT, ORDERS, SOON, Mailbox, World
 
 
@@ -211,5 +213,90 @@ def test_a_consumer_of_no_stream_is_refused_with_the_streams_name(world: World) 
             await streams.ensure_consumer(AUDIT)
         with pytest.raises(TransportError, match="stream 'ORDERS': stream not found"):
             await streams.consumers("ORDERS")
+
+    world.run(scenario())
+
+
+def test_a_changed_consumer_keeps_its_place(world: World) -> None:
+    async def scenario() -> None:
+        transport, mailbox = await observed(world, AUDIT)
+        streams = world.streams(transport)
+        await transport.request("orders.new", b"1", timeout=SOON)
+        await transport.request((await mailbox.next()).reply, b"+ACK", timeout=SOON)
+        before = await streams.place("ORDERS", "audit")
+
+        changed = replace(AUDIT, ack_wait=7.0, max_deliver=2, more_filters=("orders.gone",))
+        await streams.ensure_consumer(changed)
+        await transport.request("orders.gone", b"2", timeout=SOON)
+
+        after = await streams.place("ORDERS", "audit")
+        assert before is not None
+        assert after is not None
+        assert await mailbox.take(1) == [b"2"]
+        assert await streams.consumers("ORDERS") == [changed]
+        assert (before.created, before.delivered) == (after.created, 1)
+
+    world.run(scenario())
+
+
+def test_a_consumer_made_anew_begins_where_it_is_told(world: World) -> None:
+    async def scenario() -> None:
+        transport, mailbox = await observed(world, AUDIT)
+        for body in (b"1", b"2", b"3"):
+            await transport.request("orders.new", body, timeout=SOON)
+            await transport.publish((await mailbox.next()).reply, b"+ACK")
+
+        await world.streams(transport).restart_consumer(replace(AUDIT, start=2))
+
+        assert await mailbox.take(2) == [b"2", b"3"]
+
+    world.run(scenario())
+
+
+def test_a_consumer_that_cannot_be_changed_goes_on_where_it_was(own_broker: EmbeddedBroker) -> None:
+    """A stranger made one of that name that is read in another way."""
+
+    async def scenario() -> None:
+        transport = await NatsTransport.connect(own_broker.url)
+        streams, mailbox = NatsStreams(transport), Mailbox()
+        await streams.ensure_stream(ORDERS)
+        for body in (b"1", b"2", b"3"):
+            await transport.request("orders.new", body, timeout=SOON)
+        theirs = await transport.jetstream.pull_subscribe("orders.new", "audit", stream="ORDERS")
+        for message in await theirs.fetch(2):
+            await message.ack_sync()
+        await transport.subscribe(AUDIT.deliver_subject, mailbox, queue=AUDIT.deliver_group)
+
+        await streams.ensure_consumer(AUDIT)
+
+        assert await mailbox.take(1) == [b"3"]
+        assert await streams.consumers("ORDERS") == [AUDIT]
+        await transport.close()
+
+    asyncio.run(scenario())
+
+
+def test_messages_are_found_counted_and_removed(world: World) -> None:
+    async def scenario() -> None:
+        transport = await world.connect()
+        streams = world.streams(transport)
+        await streams.ensure_stream(ORDERS)
+        for subject in ("orders.new", "orders.gone", "orders.new"):
+            await transport.request(subject, b"1", timeout=SOON)
+
+        found = await streams.find("ORDERS", 2, "orders.new", "orders.lost")
+        either = await streams.find("ORDERS", 2, "orders.new", "orders.gone")
+        counts = [await streams.count("ORDERS", start, "orders.new") for start in (1, 2, 4)]
+        await streams.delete("ORDERS", 1)
+        await streams.delete("ORDERS", 1)
+
+        assert found is not None
+        assert either is not None
+        assert (found.sequence, either.sequence) == (3, 2)
+        assert counts == [2, 1, 0]
+        extent = await streams.extent("ORDERS", "orders.>")
+        assert (extent.first, extent.last) == (2, 3)
+        assert extent.messages == {"orders.gone": 1, "orders.new": 1}
+        assert await streams.place("ORDERS", "nobody") is None
 
     world.run(scenario())
