@@ -16,7 +16,7 @@ from hookbus.keyvalue import KeyValue
 from hookbus.message import Message
 from hookbus.snapshot import Binding, BreakerLimits, ConfigDocument, Limits, Snapshot
 from hookbus.testing import MemoryBroker, MemoryKeyValue, MemoryTransport, run_virtual
-from tests.model.values import Event, Hook, Says, Settings, Step
+from tests.model.values import Event, Fails, Hook, Says, Settings, Step
 
 PATIENCE: Final = 600.0  # seconds, virtual
 
@@ -112,39 +112,54 @@ class ScriptedHook:
         sending.add_done_callback(self._sending.discard)
 
     def _answer(self, call: dict[str, Any], step: Step) -> bytes | None:
-        answer = step.answer
-        if isinstance(answer, Says):
-            return self._body(call, **members_of(answer))
-        match answer.how:
-            case "silence":
-                return None
-            case "malformed":
-                return b""
-            case "reply_too_large":
-                return b" " * (_MAX_REPLY_BYTES + 1)
-            case "service_error":
-                return self._body(call, verdict="error", code="broken", reason="it broke")
-            case "overloaded":
-                return self._body(call, verdict="error", code="overloaded")
-            case "unknown_verdict":
-                return self._body(call, verdict="perhaps")
-            case "uid_mismatch":
-                return self._body({**call, "call": "A" * 22}, verdict="continue")
-            case "old_attempt":
-                return self._body({**call, "attempt": call["attempt"] - 1}, verdict="continue")
-            case "spoof":
-                return self._body(call, verdict="continue", plugin="somebody-else")
-        raise AssertionError(answer.how)
+        return answer_of(call, self._hook.plugin, self._hook.version, step.answer)
 
     def _body(self, call: dict[str, Any], **members: Any) -> bytes:
-        honest = {
-            "v": 1,
-            "call": call["call"],
-            "attempt": call["attempt"],
-            "plugin": self._hook.plugin,
-            "version": self._hook.version,
-        }
-        return msgspec.json.encode({**honest, **members})
+        return reply_of(call, self._hook.plugin, self._hook.version, **members)
+
+
+def answer_of(
+    call: dict[str, Any], plugin: str, version: str, answer: Says | Fails
+) -> bytes | None:
+    """The reply's bytes, right or wrong; None is silence."""
+
+    def body(call: dict[str, Any], **members: Any) -> bytes:
+        return reply_of(call, plugin, version, **members)
+
+    if isinstance(answer, Says):
+        return body(call, **members_of(answer))
+    match answer.how:
+        case "silence":
+            return None
+        case "malformed":
+            return b""
+        case "reply_too_large":
+            return b" " * (MAX_REPLY_BYTES + 1)
+        case "service_error":
+            return body(call, verdict="error", code="broken", reason="it broke")
+        case "overloaded":
+            return body(call, verdict="error", code="overloaded")
+        case "unknown_verdict":
+            return body(call, verdict="perhaps")
+        case "uid_mismatch":
+            return body({**call, "call": "A" * 22}, verdict="continue")
+        case "old_attempt":
+            return body({**call, "attempt": call["attempt"] - 1}, verdict="continue")
+        case "spoof":
+            return body(call, verdict="continue", plugin="somebody-else")
+    raise AssertionError(answer.how)
+
+
+def reply_of(call: dict[str, Any], plugin: str, version: str, **members: Any) -> bytes:
+    """An honest reply but for *members*."""
+    honest = {
+        "v": 1,
+        "call": call["call"],
+        "attempt": call["attempt"],
+        "plugin": plugin,
+        "version": version,
+    }
+    return msgspec.json.encode({**honest, **members})
 
 
 def members_of(says: Says) -> dict[str, Any]:
@@ -161,7 +176,7 @@ def members_of(says: Says) -> dict[str, Any]:
     return members
 
 
-_MAX_REPLY_BYTES: Final = 8_192
+MAX_REPLY_BYTES: Final = 8_192
 
 
 def snapshot_of(settings: Settings) -> Snapshot:
@@ -202,7 +217,7 @@ def _binding_of(hook: Hook) -> Binding:
             "hook": hook.name,
             "type": "thing_happened",
             "when": [check.text for check in hook.when],
-            "max_reply_bytes": _MAX_REPLY_BYTES,
+            "max_reply_bytes": MAX_REPLY_BYTES,
         },
         Binding,
     )

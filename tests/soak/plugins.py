@@ -22,10 +22,9 @@ from hookbus.plugin import PluginServer
 from hookbus.plugin.declare import Hook
 from hookbus.transport import NatsTransport
 from hookbus.wire.call import decode_call
-from tests.model.hookbus_side import members_of
-from tests.model.values import Fails, Says
+from tests.model.hookbus_side import answer_of, reply_of
+from tests.model.values import Says
 from tests.soak.behaviour import PLUGINS, TYPE, VERSION, act, question
-from tests.soak.settings import MAX_REPLY_BYTES
 
 FOREVER = 60.0  # seconds, longer than any call
 
@@ -86,46 +85,20 @@ class ByHand(PluginServer):
         call = msgspec.to_builtins(decode_call(message.data))
         event, number = call["event"], (call["round"], call["attempt"])
         asked = question(self._name, hook.options.name, event["id"], event["data"], *number)
-        done = act(self._seed, asked)
+        done, me = act(self._seed, asked), (self._name, VERSION)
         step, waited = done.step, 0
         if step.extend is not None:
             await asyncio.sleep(step.extend[0] / 1e6)
             waited = step.extend[0]
-            extend = self._body(call, verdict="extend", extend_ms=step.extend[1])
+            extend = reply_of(call, *me, verdict="extend", extend_ms=step.extend[1])
             await self._bus.publish(message.reply, extend)
         if step.after > waited:
             await asyncio.sleep((step.after - waited) / 1e6)
-        body = self._answer(call, step.answer)
+        body = answer_of(call, *me, step.answer)
         if body is not None:
             await self._bus.publish(message.reply, body)
             if done.twice:
-                await self._bus.publish(message.reply, self._body(call, verdict="block"))
-
-    def _answer(self, call: dict[str, Any], answer: Says | Fails) -> bytes | None:
-        if isinstance(answer, Says):
-            return self._body(call, **members_of(answer))
-        match answer.how:
-            case "malformed":
-                return b""
-            case "reply_too_large":
-                return b" " * (MAX_REPLY_BYTES + 1)
-            case "service_error":
-                return self._body(call, verdict="error", code="broken", reason="it broke")
-            case "overloaded":
-                return self._body(call, verdict="error", code="overloaded")
-            case "unknown_verdict":
-                return self._body(call, verdict="perhaps")
-            case "uid_mismatch":
-                return self._body({**call, "call": "A" * 22}, verdict="continue")
-            case "old_attempt":
-                return self._body({**call, "attempt": call["attempt"] - 1}, verdict="continue")
-            case "spoof":
-                return self._body(call, verdict="continue", plugin="somebody-else")
-        return None
-
-    def _body(self, call: dict[str, Any], **members: Any) -> bytes:
-        names = {"call": call["call"], "attempt": call["attempt"], "plugin": self._name}
-        return msgspec.json.encode({"v": 1, **names, "version": VERSION, **members})
+                await self._bus.publish(message.reply, reply_of(call, *me, verdict="block"))
 
 
 async def serve(seed: int, observed: Path, names: list[str]) -> None:

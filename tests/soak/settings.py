@@ -6,10 +6,10 @@ from random import Random
 from typing import Any, Final
 
 from hookbus.snapshot import Binding, ConfigDocument
+from tests.model.hookbus_side import MAX_REPLY_BYTES
 from tests.model.values import Check, Hook, Settings, Type
 from tests.soak.behaviour import PLUGINS, TYPE
 
-MAX_REPLY_BYTES: Final = 8_192
 CHECKS: Final = {
     check.text: check
     for check in (
