@@ -28,6 +28,9 @@ T = TypeVar("T")
 _NEW_STREAM: Final = StreamConfig(discard=DiscardPolicy.OLD, storage=StorageType.FILE)
 _FOR_GOOD: Final = "2262-01-01T00:00:00Z"  # a pause needs an end
 _NO_SUCH_MESSAGE: Final = 10037  # the API's err_code; a missing stream is a 404 too
+#: Messages that one consumer's group may hold, those in back-off included: with authentication on,
+#: what waits for longer than two minutes in a plugin cannot be acknowledged any more.
+_UNANSWERED: Final = 256
 _NO_SUCH_SEQUENCE: Final = 10043  # what a deletion says instead, or only in words
 
 
@@ -351,6 +354,7 @@ def _as_consumer_specified(config: ConsumerConfig, spec: ConsumerSpec) -> Consum
         deliver_group=spec.deliver_group,
         ack_wait=spec.ack_wait,
         max_deliver=spec.max_deliver,
+        max_ack_pending=_UNANSWERED,
     )
 
 

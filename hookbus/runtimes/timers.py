@@ -34,6 +34,7 @@ class Timers(Generic[_Item]):
         self._numbers = itertools.count()
         self._handle: asyncio.TimerHandle | None = None
         self._armed_for = float("inf")
+        self._is_catching_up = False
 
     def set(self, due: float, item: _Item) -> int:
         """Call for *item* at *due*, a time of the clock; return what cancels it."""
@@ -56,9 +57,13 @@ class Timers(Generic[_Item]):
 
     def _on_timer(self) -> None:
         now = self._clock() + EARLY
-        if now - self._armed_for > STALLED:  # a dispatcher that was stopped blames no plugin for it
+        if now - self._armed_for > STALLED and not self._is_catching_up:
+            # a dispatcher that was stopped blames no plugin for it; only once, or a process that
+            # is always late would end nothing
+            self._is_catching_up = True
             self._arm(now + CATCH_UP)
             return
+        self._is_catching_up = False
         self._handle, self._armed_for = None, float("inf")
         heap, items = self._heap, self._items
         while heap and (heap[0][0] <= now or heap[0][1] not in items):

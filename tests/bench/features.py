@@ -64,7 +64,8 @@ def start(stack: ExitStack, plugins: list[str], *, is_ablated: bool) -> Started:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hookbus-bench-")))
     broker = stack.enter_context(EmbeddedBroker.start(data_dir=folder / "nats"))
     started = Started(stack, broker)
-    started.start_roles(folder, "tests.bench.ablated" if is_ablated else "hookbus")
+    program = "tests.bench.ablated" if is_ablated else "hookbus"
+    started.start_roles(folder, program, are_a_files=False)
     for plugin in plugins:
         started.start(plugin, ["-m", "tests.bench.plugins", "sdk", broker.url, "both", plugin])
     for plugin in plugins:

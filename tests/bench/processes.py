@@ -81,17 +81,23 @@ class Started:
         self._stack.callback(process.end)
         return process
 
-    def start_roles(self, folder: Path, program: str, more: str = "") -> None:
+    def start_roles(
+        self, folder: Path, program: str, more: str = "", *, are_a_files: bool = True
+    ) -> None:
         """Start registry and dispatcher; *program* is the module that is `hookbus`.
 
-        *more* is TOML that the settings file has beside the mode.
+        *more* is TOML that the settings file has beside the mode. Settings that are not a file's
+        can be applied later.
         """
         environ = {"HOOKBUS_NATS_URL": self.url}
-        settings = folder / "hookbus.toml"
-        settings.write_text(f'mode = "development"\n{more}{NO_PAYLOADS}')
         serve = ["-m", program, "serve"]
         address = ["--http", "127.0.0.1:0"]
-        self.start("registry", [*serve, "registry", *address, "--settings", str(settings)], environ)
+        settings = ["--default-mode", "development"]
+        if are_a_files:
+            file = folder / "hookbus.toml"
+            file.write_text(f'mode = "development"\n{more}{NO_PAYLOADS}')
+            settings = ["--settings", str(file)]
+        self.start("registry", [*serve, "registry", *address, *settings], environ)
         self.start("dispatcher", [*serve, "dispatcher", *address], environ)
 
     def cpu(self) -> dict[str, float]:

@@ -34,7 +34,10 @@ def complete(line: str) -> list[str]:
     ("line", "offered"),
     [
         ("hookbus ", sorted(COMMANDS)),
-        ("hookbus plugins ", ["approve", "explain", "mode", "remove", "replay", "show"]),
+        (
+            "hookbus plugins ",
+            ["approve", "backtest", "explain", "mode", "remove", "replay", "show"],
+        ),
         ("hookbus plugins explain --ty", ["--type"]),
         ("hookbus serve reg", ["registry"]),
     ],

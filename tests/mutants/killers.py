@@ -27,6 +27,7 @@ _OPTIONS: Final = ("-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--assert=pl
 _BEYOND_UNITS: Final = (
     *("test_patches", "test_wire", "test_verdict_bytes"),
     *("test_breaker", "test_dispatch", "test_deadline", "test_payload", "test_remote"),
+    *("test_outbox", "test_recorded_inputs"),
 )
 
 NOT_RUN: Final = "not run"  # what a check returns that could not even begin

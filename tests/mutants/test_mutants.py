@@ -16,7 +16,7 @@ from tests.mutants.rules import DoesNotApply, applied, hunks_of, rule_mutants
 
 ROOT = Path(__file__).parents[2]
 SEED = 4
-SAMPLE = 6
+SAMPLE = 4
 
 SOURCE = "def f(a, b):\n    if a < b:\n        return 1\n    if a < b:\n        return 2\n"
 PATCH = """\

@@ -38,6 +38,8 @@ def test_the_configuration_holds_every_value_of_the_setup() -> None:
         'host: "127.0.0.1"',
         "port: -1",
         "max_payload: 8388608",
+        'ping_interval: "2s"',
+        "ping_max: 1",
         r'ports_file_dir: "/data/a \"b\""',
         r'log_file: "/data/a \"b\"/nats-server.log"',
         "logfile_size_limit: 16MB",
