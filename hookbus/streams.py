@@ -129,6 +129,9 @@ class Streams(Protocol):
     async def place(self, stream: str, name: str) -> Place | None:
         """Say how far one is; None: there is none of that name."""
 
+    async def is_there(self, stream: str) -> bool:
+        """Tell whether there is such a stream."""
+
     async def extent(self, stream: str, subject: str = "") -> Extent:
         """Say what a stream holds; messages are counted of the *subject*, a pattern, alone."""
 
@@ -251,6 +254,16 @@ class NatsStreams:
         while page := await self._jetstream.consumers_info(stream, offset=len(found)):
             found.extend(page)
         return [info for info in found if info.config.durable_name and info.config.deliver_subject]
+
+    async def is_there(self, stream: str) -> bool:
+        return await self._call(stream, self._is_there(stream))
+
+    async def _is_there(self, stream: str) -> bool:
+        try:
+            await self._jetstream.stream_info(stream)
+        except nats.js.errors.NotFoundError:
+            return False
+        return True
 
     async def extent(self, stream: str, subject: str = "") -> Extent:
         asking = self._jetstream.stream_info(stream, subjects_filter=subject or None)

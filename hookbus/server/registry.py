@@ -19,6 +19,7 @@ from hookbus.registry.configuration import Made
 from hookbus.registry.control import Control
 from hookbus.registry.dead_letters import DeadLetters
 from hookbus.registry.letter_box import LetterBox
+from hookbus.registry.missing import Missing
 from hookbus.registry.observer_control import ObserverControl
 from hookbus.registry.observers import ensure_streams, sync_consumers
 from hookbus.registry.observing import Observing
@@ -37,6 +38,7 @@ from hookbus.wire.redelivery import Redelivery
 
 RETRY: Final = 0.25  # seconds between attempts to write the configuration
 LOOK: Final = 0.5  # seconds between two looks at the settings file
+LOOK_FOR_STREAMS: Final = 15.0  # seconds between two looks whether the streams are there
 PRESENCE_WINDOW: Final = 0.2  # seconds to hear of other registries
 KEPT_GENERATIONS: Final = 64  # and as many versions of what they are made of
 
@@ -172,7 +174,8 @@ class _Serving:
         await self._rpc.start()
         self._transport.on_reconnect(self._again.set)
         loop = asyncio.get_running_loop()
-        tasks = (self._keep(), self._follow_file(), self._observing.keep_looking())
+        looking = self._observing.keep_looking()
+        tasks = (self._keep(), self._follow_file(), self._keep_streams(), looking)
         self._tasks = [loop.create_task(task) for task in tasks]
 
     async def stop(self) -> None:
@@ -220,6 +223,18 @@ class _Serving:
                 told = str(e)
                 await asyncio.sleep(RETRY)
                 self._again.set()
+
+    async def _keep_streams(self) -> None:
+        """Make a stream again that somebody deleted; until then dispatchers keep what is for it."""
+        missing = Missing(self._streams, (*subjects.STREAM_SUBJECTS, subjects.ADVISORIES_STREAM))
+        while True:
+            await asyncio.sleep(LOOK_FOR_STREAMS)
+            try:
+                if gone := await missing.look():
+                    log.error("streams_gone: %s; making them again", ", ".join(gone))
+                    self._again.set()
+            except HookbusError as e:
+                log.debug("streams_not_seen: %s", e)
 
     async def _follow_file(self) -> None:
         """Put the file in force when it changes; a bad one leaves in force what is."""

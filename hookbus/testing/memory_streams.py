@@ -71,6 +71,9 @@ class MemoryStreams:
     async def place(self, stream: str, name: str) -> Place | None:
         return (await self.places(stream)).get(name)
 
+    async def is_there(self, stream: str) -> bool:
+        return stream in self._broker.jetstream.streams
+
     async def extent(self, stream: str, subject: str = "") -> Extent:
         messages = self._require_stream(stream).messages
         first = next((m.sequence for m in messages if m is not None), len(messages) + 1)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from hookbus import subjects
 from hookbus.broker import EmbeddedBroker
 from hookbus.config.connection import Connection
 from hookbus.config.settings import parse_settings
@@ -23,8 +24,9 @@ from hookbus.errors import Unavailable
 from hookbus.models import Decision
 from hookbus.registry.settings_changes import Source
 from hookbus.server.registry import RegistryServer
+from hookbus.streams import NatsStreams
 from hookbus.transport import NatsTransport
-from tests.integration.commands import HOOKBUS, Process, eventually, running
+from tests.integration.commands import HOOKBUS, PATIENCE, Process, eventually, running
 from tests.integration.test_server_roles import is_ready
 
 pytestmark = pytest.mark.usefixtures("nats_server_program")
@@ -179,6 +181,30 @@ def test_registries_that_make_streams_and_buckets_at_once_all_succeed(
     for _ in range(3):
         with EmbeddedBroker.start(data_dir=tmp_path_factory.mktemp("empty")) as broker:
             assert asyncio.run(start_together(broker.url)) == {True}
+
+
+def test_a_stream_that_somebody_deleted_is_made_again(
+    own_broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hookbus.server.registry.LOOK_FOR_STREAMS", 0.05)
+    settings = parse_settings({"mode": "production"}, "the test")
+
+    async def until_it_is_back() -> None:
+        transport = await NatsTransport.connect(own_broker.url, principal="registry")
+        registry = RegistryServer(Source(settings), None, Connection(nats_url=own_broker.url))
+        streams = NatsStreams(transport)
+        await registry.start(transport)
+        try:
+            for name in (subjects.DECISIONS_STREAM, subjects.OBSERVE_STREAM):
+                await transport.jetstream.delete_stream(name)
+                async with asyncio.timeout(PATIENCE):
+                    while not await streams.is_there(name):
+                        await asyncio.sleep(0.01)
+        finally:
+            await registry.stop()
+            await transport.close()
+
+    asyncio.run(until_it_is_back())
 
 
 def test_after_a_kill_of_the_broker_all_is_as_before_within_two_seconds_of_its_return(
