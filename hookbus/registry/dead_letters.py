@@ -108,8 +108,11 @@ class DeadLetters:
         )
         if not is_duplicate(acknowledgement):
             self.written += 1
-            who = f"plugin={letter.plugin} hook={letter.hook}"
-            log.warning("dead_letter %s tries=%d: %s", who, letter.tries, letter.error)
+            # not what went wrong: a plugin's words may quote what is secret in the event
+            log.warning(
+                "dead_letter plugin=%s hook=%s tries=%d; 'hookbus dlq' says why",
+                *(letter.plugin, letter.hook, letter.tries),
+            )
 
 
 class _Stored(msgspec.Struct, frozen=True):

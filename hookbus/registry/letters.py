@@ -57,14 +57,23 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
         return bytes(self.observed) == b"null"
 
 
+#: The broker's word for a message that a limit took away while an observer had it in its hands.
+_TAKEN_AWAY: Final = "Unacknowledged message was deleted"
+
 decode_advisory = msgspec.json.Decoder(Advisory).decode
 decode_letter = msgspec.json.Decoder(Letter).decode
 
 
 def letter_of(advisory: Advisory, stored: Message | None) -> Letter | None:
-    """Write the letter about what *advisory* says; None if no observer is concerned."""
+    """Write the letter about what *advisory* says; None if no observer is concerned.
+
+    An event that a limit took away while an observer was at work is none: most likely it is
+    handled a moment later, and a letter without the event helps nobody. It counts as discarded.
+    """
     observer = subjects.observer_of(advisory.consumer)
     if observer is None or advisory.stream != subjects.OBSERVE_STREAM:
+        return None
+    if stored is None and advisory.reason == _TAKEN_AWAY:
         return None
     before = (stored.headers or {}).get(TRIES, "") if stored else ""
     tries = advisory.deliveries + (int(before) if before.isdecimal() and len(before) < 9 else 0)

@@ -20,6 +20,7 @@ from hookbus.message import Message
 from hookbus.models import Payload
 from hookbus.plugin import PluginServer
 from hookbus.registry.dead_letters import DeadLetters
+from hookbus.registry.letters import decode_advisory, letter_of
 from hookbus.registry.observers import ADVISED
 from tests.flow.bus import HI, Bus
 from tests.flow.scripted import Scripted
@@ -356,14 +357,26 @@ async def test_what_is_shown_again_and_given_up_again_is_a_letter_again(bus: Bus
     assert second["event"] == first["event"]
 
 
+def advisory(hook: str, reason: str | None) -> bytes:
+    """What JetStream says of an event that no stream has."""
+    consumer = subjects.consumer("mute", hook)
+    about = {"stream": subjects.OBSERVE_STREAM, "consumer": consumer, "stream_seq": 999}
+    return msgspec.json.encode({**about, "deliveries": 5, "reason": reason})
+
+
+def test_an_event_that_a_limit_took_away_from_an_observer_at_work_is_no_letter() -> None:
+    """The observer is done with it a moment later."""
+    taken = decode_advisory(advisory("message-received", "Unacknowledged message was deleted"))
+
+    assert letter_of(taken, None) is None
+
+
 async def test_a_letter_about_an_event_that_is_gone_says_so(nats_bus: Bus) -> None:
-    """The broker gives up what a limit takes away while an observer has it in its hands."""
     mute = Scripted("mute", phase="observe")
     await nats_bus.start(mute)
-    await nats_bus.emit()
-    await nats_bus.until(lambda: bool(mute.calls))
+    said = f"{subjects.ADVISORIES}MAX_DELIVERIES.{subjects.OBSERVE_STREAM}.mute_hook"
 
-    await nats_bus.streams.delete(subjects.OBSERVE_STREAM, 1)
+    await nats_bus.transport.publish(said, advisory("hook", None))
     [letter] = await letters(nats_bus)
     answer = await nats_bus.control("dlq_retry", id=letter["id"])
 

@@ -47,6 +47,9 @@ async def tools(event: HookEvent):
 async def first(event: HookEvent):
     return Block("no args") if not event.data["args"] else None
 
+@plugin.hook("never_kept", phase="validate", name="unkept")
+async def unkept(event): ...
+
 @plugin.hook("note_taken", phase="validate", name="notes")
 async def notes(event: HookEvent):
     return Block(f"says {{event.data['text']}}", code="said")
@@ -81,6 +84,9 @@ async def texts(event: HookEvent):
 @plugin.hook("tool_invoked", phase="validate", name="tools", when=["data.name != 'ls'"])
 async def tools(event: HookEvent):
     return None
+
+@plugin.hook("never_kept", phase="validate", name="unkept")
+async def unkept(event): ...
 
 @plugin.hook("note_taken", phase="validate", name="notes")
 async def notes(event: HookEvent):
@@ -254,6 +260,16 @@ def test_a_type_without_inputs_says_what_would_record_them(
 
     assert ended.value.code == 5
     assert "its record_payload must be masked or full" in capfd.readouterr().err
+
+
+def test_a_type_that_the_candidate_does_not_ask_for_is_named(
+    bus: Bus, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        backtest("judge--next", "1h", url=bus.url, type="order_placed", rate=1.0, limit=0)
+
+    assert ended.value.code == 5
+    assert "judge--next does not ask for order_placed; it asks for" in capfd.readouterr().err
 
 
 def test_ctrl_c_ends_it_with_what_was_found_so_far(bus: Bus, tmp_path: Path) -> None:

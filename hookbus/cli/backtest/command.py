@@ -20,6 +20,7 @@ from hookbus.cli.backtest.view import show
 from hookbus.cli.errors import UNDECIDED, UsageError, fail
 from hookbus.cli.moments import parse_since
 from hookbus.cli.operating import Json, Url, ask, print_json, wait_served
+from hookbus.cli.printable import clean
 from hookbus.decision_log.reader import NatsStreamReader
 from hookbus.errors import PublishDenied
 from hookbus.operations import request
@@ -88,7 +89,7 @@ def backtest(
         if trials and (tally.inputs or tally.is_interrupted):
             _print(trials[0], tally, as_json=as_json)
     if not tally.inputs:
-        fail(_no_inputs(since, type), UNDECIDED)
+        fail(_no_inputs(trials[0], since, type), UNDECIDED)
     raise typer.Exit(tally.exit_code)
 
 
@@ -100,7 +101,10 @@ def _print(trial: Trial, tally: Tally, *, as_json: bool) -> None:
         show(trial, tally, Console())
 
 
-def _no_inputs(since: str, event_type: str | None) -> str:
+def _no_inputs(trial: Trial, since: str, event_type: str | None) -> str:
+    if event_type and not trial.is_about(event_type):
+        asks = ", ".join(dict.fromkeys(binding.type for binding in trial.candidates))
+        return f"{trial.candidate} does not ask for {event_type}; it asks for {clean(asks)}"
     name = event_type or "TYPE"
     return (
         f"no input of {event_type or 'a type that it asks for'} was recorded since {since};"

@@ -57,6 +57,8 @@ def dlq(
     """
     if context.invoked_subcommand is not None:
         return
+    if id and plugin is not None:
+        raise UsageError("dlq: expected an ID, or --plugin NAME, not both")
     if id:
         _show_one(_number(id), url, as_json=as_json)
         return
@@ -88,8 +90,10 @@ def retry(
     left = [one for answer in answers for one in answer["left"]]
     if as_json:
         print_json({"retried": retried, "left": left})
-    else:
+    elif retried:
         print(f"sent again: {_letters(len(retried))}; what fails again: 'hookbus dlq'")
+    elif not left:
+        print(f"no dead letters{f' of {clean(plugin)}' if plugin else ''}: nothing was sent")
     if left:
         reasons = dict.fromkeys(clean(one["why"]) for one in left)
         fail(f"{_letters(len(left))} not sent: {'; '.join(reasons)}", FOUND)

@@ -6,6 +6,7 @@ from collections.abc import Container, Iterator
 from datetime import datetime
 from typing import Any, Final
 
+from hookbus import subjects
 from hookbus.cli.doctor.finding import Finding, ok, problem
 from hookbus.cli.doctor.view import BusView
 from hookbus.cli.overrides import lines, overrides_in_force, unserved_hooks
@@ -42,7 +43,8 @@ def _plugin(plugin: dict[str, Any], removed: Container[str]) -> Iterator[Finding
         next_ = f"'hookbus plugins approve {name}', or name it in the settings"
         yield problem("plugins", f"{name} is not asked: {why or 'no setting binds it'}", next_)
     elif not plugin["replicas"]:
-        said = f"{name} is bound, and nothing answers, so what it is asked fails"
+        what = "the events wait" if _only_observes(plugin) else "what it is asked fails"
+        said = f"{name} is bound, and nothing answers, so {what}"
         yield problem("plugins", said, f"start it, or run 'hookbus plugins remove {name}'")
     elif silent := unserved_hooks(plugin):
         said = f"{name} {plugin['version']} does not serve {silent}, which is bound: it fails there"
@@ -52,14 +54,18 @@ def _plugin(plugin: dict[str, Any], removed: Container[str]) -> Iterator[Finding
         yield problem("plugins", f"{name}: a replica is refused: {why}", next_)
 
 
+def _only_observes(plugin: dict[str, Any]) -> bool:
+    return all(hook["phase"] == "observe" for hook in plugin["hooks"])
+
+
 def _observers(view: BusView) -> Iterator[Finding]:
     """What observers could not handle, and what they never had."""
-    wrong = False
+    wrong, letters = False, 0
     for plugin in (view.listed or {"plugins": []})["plugins"]:
         for hook in plugin["hooks"]:
             state, name = hook.get("observer"), f"{plugin['plugin']}/{hook['name']}"
             if state is not None and state["letters"]:
-                wrong = True
+                wrong, letters = True, letters + state["letters"]
                 said = f"{name} could not handle {state['letters']} events: they are dead letters"
                 next_ = f"'hookbus dlq --plugin {plugin['plugin']}' says why"
                 yield problem("observers", said, next_)
@@ -68,8 +74,21 @@ def _observers(view: BusView) -> Iterator[Finding]:
                 said = f"{name} never had {lost} events: the stream's limits took them before"
                 next_ = "start it, or raise streams.OBSERVE.max_bytes and max_age in the settings"
                 yield problem("observers", said, next_)
+    if (others := _letters(view) - letters) > 0:
+        wrong = True
+        said = f"{others} dead letters are of hooks that are not bound any more"
+        next_ = "'hookbus dlq' lists them; start their plugin and send them again, or drop them"
+        yield problem("observers", said, next_)
     if not wrong:
         yield ok("observers", "no dead letters, and nothing was lost")
+
+
+def _letters(view: BusView) -> int:
+    """How many letters there are, as far as JetStream may be asked."""
+    match view.streams.get(subjects.DLQ_STREAM):
+        case {"state": {"messages": int(count)}}:
+            return count
+    return 0
 
 
 def _breakers(view: BusView) -> Finding:
