@@ -31,6 +31,9 @@ _TOO_FEW_SERVERS: Final = (10005, 10074)
 #: swallows all, is noticed after three. One ping costs 30 µs.
 PINGS: Final[dict[str, Any]] = {"ping_interval": 1, "max_outstanding_pings": 2}
 
+#: A ping that is so many seconds late says that the process was stopped, or its loop not free.
+STALLED: Final = 1.0
+
 log = logging.getLogger(__name__)
 
 
@@ -52,6 +55,7 @@ class NatsClient(Client):
         self._ps = ShortParser(self, self._take)
         self._seed_of: Callable[[], str] | None = None
         self._heard = 0  # messages, until the last ping
+        self._pinged = 0.0  # when, by the loop's clock; 0 before the first of a connection
 
     async def open(self, *, seed_of: Callable[[], str] | None = None, **options: Any) -> None:
         """Connect as nats-py's `connect` does; *seed_of* gives the NKey seed.
@@ -68,6 +72,7 @@ class NatsClient(Client):
         self.options["connect_timeout"] /= 2
 
     async def _connect_to_server(self, server: Srv) -> None:
+        self._pinged = 0.0
         self.abort()  # of an attempt that was refused: nats-py forgets the socket
         task = self._reconnection_task
         if task is not None and task.cancelling() and task is asyncio.current_task():
@@ -173,6 +178,14 @@ class NatsClient(Client):
         if self._heard != self.stats["in_msgs"]:
             self._heard = self.stats["in_msgs"]
             self._pings_outstanding = min(self._pings_outstanding, 1)
+        if future is None:  # the regular one, and not a flush
+            now = asyncio.get_running_loop().time()
+            late = now - self._pinged - self.options["ping_interval"]
+            stood_still = self._pinged and late > STALLED
+            self._pinged = now
+            if stood_still and self._reconnected_cb is not None:
+                log.warning("this process stood still for %.1f s", late)
+                await self._reconnected_cb()
         await super()._send_ping(future)
 
     async def flush(self, timeout: int = DEFAULT_FLUSH_TIMEOUT) -> None:

@@ -124,7 +124,10 @@ class Transport(Protocol):
         """Call *callback* at once when the connection is lost."""
 
     def on_reconnect(self, callback: Callable[[], None]) -> None:
-        """Call *callback* when the connection is back and the subscriptions are restored."""
+        """Call *callback* when the connection is back and the subscriptions are restored.
+
+        Also after this process stood still for seconds: others may have given it up meanwhile.
+        """
 
     def on_denied(self, callback: Callable[[str], None]) -> None:
         """Call *callback* with the subject on which the broker's permissions refuse to publish."""

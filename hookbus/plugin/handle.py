@@ -62,6 +62,11 @@ class Slots:
         default_factory=lambda: ThreadPoolExecutor(MAX_THREADS, "hookbus-handler")
     )
 
+    @property
+    def are_taken(self) -> bool:
+        """No handler of some kind could be started now."""
+        return self.async_calls >= MAX_ASYNC_CALLS or self.threads >= MAX_THREADS
+
     def are_full_for(self, hook: Hook) -> bool:
         return self.async_calls >= MAX_ASYNC_CALLS if hook.is_async else self.threads >= MAX_THREADS
 

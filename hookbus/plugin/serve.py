@@ -28,6 +28,8 @@ from hookbus.wire.redelivery import Redelivery
 
 ANNOUNCE_TIMEOUT: Final = 2.0  # seconds to wait for the registry's answer
 GOODBYE_TIMEOUT: Final = 2.0  # seconds
+CATCH_UP: Final = 0.1  # seconds between two looks for a free place, once it is back …
+CATCH_UP_LOOKS: Final = 20  # … and how often at most
 #: Seconds between announcements; the last repeats. Short at first: a bus starts all at once, and
 #: its registry takes longer than a plugin.
 BACK_OFF: Final = (0.1, 0.1, 0.1, 0.1, 0.2, 0.2, 0.2, 0.4, 0.4, 0.8, 1.0, 2.0, 5.0)
@@ -119,7 +121,7 @@ class PluginServer:
         await self._transport.flush()
         source = f"/plugins/{plugin.name}"
         plugin.serve_with(Emitter(self._transport, source=source, principal=plugin.name))
-        self._transport.on_reconnect(self.announce_again)
+        self._transport.on_reconnect(self._on_back)
         self.announce_again()
 
     async def announced(self) -> AnnounceAnswer | None:
@@ -219,6 +221,19 @@ class PluginServer:
         if self._announcing is not None:
             self._announcing.cancel()
         self._announcing = self._loop.create_task(self._announce())
+
+    def _on_back(self) -> None:
+        """Announce once there is a free place: the next call is to show that all is well again."""
+        if self._announcing is not None:
+            self._announcing.cancel()
+        self._announcing = self._loop.create_task(self._announce_when_free())
+
+    async def _announce_when_free(self) -> None:
+        for _ in range(CATCH_UP_LOOKS):  # who stood still has much to read first
+            await asyncio.sleep(CATCH_UP)
+            if not self._handling.slots.are_taken:
+                break
+        await self._announce()
 
     async def _announce(self) -> None:
         """Announce until the registry answers; the plugin serves all the same."""

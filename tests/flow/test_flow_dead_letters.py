@@ -107,6 +107,20 @@ def redelivery(server: PluginServer) -> Any:
     return server._observing.redelivery
 
 
+async def test_the_registrys_log_does_not_quote_what_a_plugin_said(
+    memory_bus: Bus, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may quote what is secret in the event."""
+    await memory_bus.start()
+    await memory_bus.serve(failing([], lambda: PermanentError("no user Eve")))
+
+    await memory_bus.emit()
+    await letters(memory_bus)
+
+    said = [r.getMessage() for r in caplog.records if r.name == "hookbus.registry.dead_letters"]
+    assert said == ["dead_letter plugin=o hook=watch tries=1; 'hookbus dlq' says why"]
+
+
 async def test_a_permanent_error_is_a_dead_letter_at_once(bus: Bus) -> None:
     seen: list[HookEvent[Any]] = []
     await bus.start()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
+
+import pytest
 
 from hookbus.broker import EmbeddedBroker
 from hookbus.transport import NatsTransport
@@ -34,6 +37,32 @@ def test_a_half_open_connection_is_noticed_and_another_one_made(
         await transport.flush()
         await transport.close()
         await proxy.stop()
+
+    run(scenario())
+
+
+def test_whoever_stood_still_is_as_one_who_was_away(
+    run: Runner, nats_broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plugin announces itself, so that its breaker is not left open for longer than it was."""
+    monkeypatch.setattr("hookbus.nats_client.STALLED", 0.2)
+
+    async def scenario() -> None:
+        transport = await NatsTransport.connect(nats_broker.url, options=OFTEN)
+        pinged, back = asyncio.Event(), asyncio.Event()
+        transport.on_reconnect(back.set)
+        transport.on_disconnect(pytest.fail)
+        asyncio.get_running_loop().call_later(0.25, pinged.set)
+        await pinged.wait()
+        is_called_for_nothing = back.is_set()
+
+        time.sleep(0.5)  # as SIGSTOP does
+        async with asyncio.timeout(SOON):
+            await back.wait()
+
+        await transport.flush()
+        await transport.close()
+        assert not is_called_for_nothing
 
     run(scenario())
 

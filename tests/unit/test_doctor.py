@@ -71,6 +71,26 @@ def examined(seen: BusView) -> list[tuple[str, str, str]]:
     return problems((*judge_roles(seen), *judge_plugins(seen, NOW), *judge_storage(seen)))
 
 
+def test_letters_of_hooks_that_are_not_bound_any_more_are_named() -> None:
+    letters = {**stream(), "state": {"bytes": 5, "messages": 3}}
+
+    [(check, said, next_)] = examined(view(streams={"HOOKBUS_DLQ": letters}))
+
+    assert (check, said) == (
+        "observers",
+        "3 dead letters are of hooks that are not bound any more",
+    )
+    assert "hookbus dlq" in next_
+
+
+def test_what_an_observer_that_is_not_there_would_be_shown_waits() -> None:
+    hook = {"name": "all", "phase": "observe", "observer": None, "announced": True}
+
+    [(_, said, _)] = examined(view(plugins=[plugin(hooks=[hook], replicas=[])]))
+
+    assert said == "guard is bound, and nothing answers, so the events wait"
+
+
 def test_a_bus_that_is_well_has_no_problem() -> None:
     assert examined(view()) == []
 

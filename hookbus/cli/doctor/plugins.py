@@ -55,7 +55,7 @@ def _plugin(plugin: dict[str, Any], removed: Container[str]) -> Iterator[Finding
 
 
 def _only_observes(plugin: dict[str, Any]) -> bool:
-    return all(hook["phase"] == "observe" for hook in plugin["hooks"])
+    return {hook["phase"] for hook in plugin["hooks"]} == {"observe"}
 
 
 def _observers(view: BusView) -> Iterator[Finding]:
