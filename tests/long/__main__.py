@@ -50,6 +50,11 @@ JOBS: Final[dict[str, tuple[str, list[str], dict[str, str]]]] = {
         [sys.executable, "-m", "tests.long.cluster"],
         {},
     ),
+    "backoff": (
+        "an observer that fails for ever, with the delays as they are: nearly three minutes",
+        [sys.executable, "-m", "tests.long.backoff"],
+        {},
+    ),
     "soak": (
         "ten minutes of a disturbed bus, each decision beside the reference model's",
         [sys.executable, "-m", "tests.soak", "--minutes", "10"],
