@@ -134,7 +134,7 @@ class StreamsSettings(Section):
     Attributes:
         DECISIONS: what was decided.
         OBSERVE: the events that observe hooks are shown.
-        INPUTS: recorded events; nothing writes to it yet.
+        INPUTS: events as they came, where ``record_payload`` keeps them.
         DLQ: observed events that could not be handed over.
     """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from hookbus import subjects
 from hookbus.errors import Disconnected, HookbusError, PayloadTooLarge, TransportError
 from hookbus.message import Message
-from hookbus.registry.letters import Letter, decode_advisory, letter_of
+from hookbus.registry.letters import Letter, decode_advisory, letter_of, was_taken_away
 from hookbus.streams import Streams
 from hookbus.transport import Subscription, Transport
 from hookbus.wire.limits import NOT_JSON
@@ -30,9 +31,13 @@ log = logging.getLogger(__name__)
 class DeadLetters:
     """Writes letters from :meth:`start` to :meth:`stop`; *written* counts them."""
 
-    def __init__(self, transport: Transport, streams: Streams) -> None:
+    def __init__(
+        self, transport: Transport, streams: Streams, on_taken_away: Callable[[str], None]
+    ) -> None:
+        """*on_taken_away* hears the consumer of each event that a limit took out of its hands."""
         self._transport = transport
         self._streams = streams
+        self._on_taken_away = on_taken_away
         self._subscription: Subscription | None = None
         self._running: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(MAX_AT_ONCE)
@@ -82,6 +87,9 @@ class DeadLetters:
             log.warning("malformed_advisory: %s", e)
             return
         stored = await self._streams.read(subjects.OBSERVE_STREAM, advisory.stream_seq)
+        if was_taken_away(advisory, stored):
+            self._on_taken_away(advisory.consumer)
+            return
         letter = letter_of(advisory, stored)
         if letter is None:
             return

@@ -69,6 +69,12 @@ class Discards:
                 total.is_exact &= not at_most
         self._seen[name] = Seen(place.created, passed, place.waiting, extent.last, is_still)
 
+    def taken_away(self, name: str) -> None:
+        """Count a message that was taken away after it was delivered; it may be handled yet."""
+        total = self.totals.setdefault(name, Discarded())
+        total.count += 1
+        total.is_exact = False
+
     def keep(self, names: set[str]) -> None:
         """Forget every other consumer."""
         for known in (self.totals, self._seen):

@@ -64,16 +64,21 @@ decode_advisory = msgspec.json.Decoder(Advisory).decode
 decode_letter = msgspec.json.Decoder(Letter).decode
 
 
+def was_taken_away(advisory: Advisory, stored: Message | None) -> bool:
+    """Tell whether a limit took the event away while an observer had it in its hands.
+
+    Perhaps it is handled a moment later, perhaps never.
+    """
+    return stored is None and advisory.reason == _TAKEN_AWAY
+
+
 def letter_of(advisory: Advisory, stored: Message | None) -> Letter | None:
     """Write the letter about what *advisory* says; None if no observer is concerned.
 
-    An event that a limit took away while an observer was at work is none: most likely it is
-    handled a moment later, and a letter without the event helps nobody. It counts as discarded.
+    What was taken away is for :func:`was_taken_away`: a letter without the event helps nobody.
     """
     observer = subjects.observer_of(advisory.consumer)
     if observer is None or advisory.stream != subjects.OBSERVE_STREAM:
-        return None
-    if stored is None and advisory.reason == _TAKEN_AWAY:
         return None
     before = (stored.headers or {}).get(TRIES, "") if stored else ""
     tries = advisory.deliveries + (int(before) if before.isdecimal() and len(before) < 9 else 0)

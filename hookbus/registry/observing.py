@@ -73,6 +73,10 @@ class Observing:
             self.states = found
             return found
 
+    def taken_away(self, consumer: str) -> None:
+        """Hear that a limit took an event away that an observer had in its hands."""
+        self._discards.taken_away(consumer)
+
     def totals(self) -> dict[str, int]:
         """What the last look found, of all observers together."""
         names = ("waiting", "letters", "discarded")

@@ -104,7 +104,7 @@ class _Serving:
         self._streams = NatsStreams(transport)
         box = LetterBox(transport, self._streams)
         self._observing = Observing(self._streams, box)
-        self._letters = DeadLetters(transport, self._streams)
+        self._letters = DeadLetters(transport, self._streams, self._observing.taken_away)
         on_observers = ObserverControl(registry, self._streams, box).operations
         self._control = Control(registry, transport, self._observing.look, on_observers)
         self._announced = Endpoint(

@@ -79,7 +79,8 @@ class Bus:
         self.registry.configuration.on_bindings = _consumers_on(self.streams, self.registry)
         box = LetterBox(transport, self.streams)
         self.observing = Observing(self.streams, box)
-        letters = self.dead_letters = DeadLetters(transport, self.streams)
+        taken = self.observing.taken_away
+        letters = self.dead_letters = DeadLetters(transport, self.streams, taken)
         on_observers = ObserverControl(self.registry, self.streams, box).operations
         answering = Control(self.registry, transport, self.observing.look, on_observers)
         await letters.start()

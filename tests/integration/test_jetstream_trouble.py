@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -104,18 +104,24 @@ def test_without_jetstream_roles_are_not_ready_and_say_why_once(
     assert "Traceback" not in registry.errors.read_text()
 
 
+@contextmanager
+def small_bus(nats: Broker, folder: Path) -> Iterator[tuple[str, Process, Process]]:
+    """A registry and a dispatcher over a JetStream with little room, both ready; and its URL."""
+    store, settings = folder / "jetstream", folder / "production.toml"
+    url = nats(f'jetstream {{ store_dir: "{store}", max_file_store: 1MB }}')
+    settings.write_text(FILE)
+    with (
+        serve("registry", folder, url, "--settings", str(settings)) as registry,
+        serve("dispatcher", folder, url) as dispatcher,
+    ):
+        eventually(lambda: is_ready(registry) and is_ready(dispatcher))
+        yield url, registry, dispatcher
+
+
 def test_a_full_jetstream_refuses_changes_and_events_are_decided_as_before(
     nats: Broker, tmp_path: Path
 ) -> None:
-    store = tmp_path / "jetstream"
-    url = nats(f'jetstream {{ store_dir: "{store}", max_file_store: 1MB }}')
-    settings = tmp_path / "production.toml"
-    settings.write_text(FILE)
-    with (
-        serve("registry", tmp_path, url, "--settings", str(settings)) as registry,
-        serve("dispatcher", tmp_path, url) as dispatcher,
-    ):
-        eventually(lambda: is_ready(registry) and is_ready(dispatcher))
+    with small_bus(nats, tmp_path) as (url, registry, _dispatcher):
         before = emit(url)
         asyncio.run(fill(url))
         with pytest.raises(ControlError) as refused:
@@ -130,15 +136,7 @@ def test_a_full_jetstream_refuses_changes_and_events_are_decided_as_before(
 def test_records_wait_while_jetstream_is_full_and_all_are_stored_once_there_is_room(
     nats: Broker, tmp_path: Path
 ) -> None:
-    store = tmp_path / "jetstream"
-    url = nats(f'jetstream {{ store_dir: "{store}", max_file_store: 1MB }}')
-    settings = tmp_path / "production.toml"
-    settings.write_text(FILE)
-    with (
-        serve("registry", tmp_path, url, "--settings", str(settings)) as registry,
-        serve("dispatcher", tmp_path, url) as dispatcher,
-    ):
-        eventually(lambda: is_ready(registry) and is_ready(dispatcher))
+    with small_bus(nats, tmp_path) as (url, _registry, dispatcher):
         asyncio.run(fill(url))
         decisions = [emit(url) for _ in range(20)]
         waiting = eventually(lambda: _recording(dispatcher)["error"] and _recording(dispatcher))

@@ -55,6 +55,15 @@ def test_what_came_and_went_between_two_looks_may_have_been_its_own() -> None:
     assert look(discards, first=121, last=200, delivered=0, waiting=9) == Discarded(25, False)
 
 
+def test_what_is_taken_out_of_an_observers_hands_may_be_handled_yet() -> None:
+    discards = Discards()
+    look(discards, first=1, last=100, delivered=100, waiting=0)
+
+    discards.taken_away("o")
+
+    assert look(discards, first=51, last=100, delivered=100, waiting=0) == Discarded(1, False)
+
+
 def test_nothing_is_counted_twice() -> None:
     discards = Discards()
     look(discards, first=1, last=100, delivered=0, waiting=100)
