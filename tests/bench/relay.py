@@ -21,7 +21,7 @@ from hookbus.loop import run
 
 RECORD = b'{"v":1,"record":"' + b"x" * 681 + b'"}'
 DECISION = (
-    b'{"v":1,"id":"0","event":{"id":"","source":"","type":""},"principal":"bench","dry_run":false,'
+    b'{"v":1,"id":"0","event":{"id":"%b","source":"","type":""},"principal":"bench","dry_run":false,'
     b'"outcome":"%b","records":[],"generation":1,"degraded":false%b}'
 )
 
@@ -32,6 +32,11 @@ class _Verdict(msgspec.Struct):
 
 class _Event(msgspec.Struct):
     data: msgspec.Raw
+
+
+def id_of(event: bytes) -> bytes:
+    """The id of an event, which the SDK's emitter looks for in the answer."""
+    return event.partition(b'"id":"')[2].partition(b'"')[0]
 
 
 _decode_verdict = msgspec.json.Decoder(_Verdict).decode
@@ -81,7 +86,7 @@ class Relay:
 
     async def validate(self, message: Msg) -> None:
         await self.ask(self._plugins, message.data, b"validate")
-        await self.answer(message.reply, DECISION % (b"continue", b""))
+        await self.answer(message.reply, DECISION % (id_of(message.data), b"continue", b""))
 
     async def mutate(self, message: Msg) -> None:
         data = bytes(_decode_event(message.data).data)
@@ -89,7 +94,8 @@ class Relay:
         for plugin in self._plugins:
             [reply] = await self.ask([plugin], b"%b%b}" % (head, data), b"mutate")
             data = bytes(_decode_verdict(reply).data)
-        await self.answer(message.reply, DECISION % (b"intercept", b',"data":%b' % data))
+        change = b',"data":%b' % data
+        await self.answer(message.reply, DECISION % (id_of(message.data), b"intercept", change))
 
     async def answer(self, reply: str, decision: bytes) -> None:
         await self._client.publish("hookbus.decision.relay.bench", RECORD)
