@@ -1,7 +1,7 @@
 """Histograms of durations, as dispatchers answer them: added up, taken apart, read. Pure.
 
 A histogram is ``{"count": 2, "sum_ms": 3.1, "counts": [0, …]}`` with one count more than there are
-bounds: :class:`hookbus.telemetry.Histogram` writes it.
+bounds: :class:`hookbus.measures.Histogram` writes it.
 """
 
 from __future__ import annotations

@@ -8,14 +8,14 @@ from typing import Any, TypedDict, TypeVar
 import msgspec
 
 from hookbus import presence, subjects
-from hookbus.telemetry import BUCKETS_MS
+from hookbus.measures import BUCKETS_MS
 from hookbus.transport import Transport
 
 WINDOW = 0.15  # seconds to wait for answers
 
 
 class Histogram(TypedDict):
-    """As :class:`hookbus.telemetry.Histogram` writes it."""
+    """As :class:`hookbus.measures.Histogram` writes it."""
 
     count: int
     sum_ms: float

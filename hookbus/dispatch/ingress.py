@@ -20,8 +20,8 @@ from hookbus.dispatch.payload import digest_of
 from hookbus.dispatch.task import Task, task_of
 from hookbus.errors import InvalidEvent, TransportError
 from hookbus.loop import clock_of
+from hookbus.measures import Counters
 from hookbus.snapshot import Limits, Snapshot
-from hookbus.telemetry import Counters
 from hookbus.transport import Message, Subscription, Transport
 from hookbus.wire.call import encode_observed
 from hookbus.wire.decision import (

@@ -19,8 +19,8 @@ import msgspec
 from hookbus import subjects
 from hookbus.errors import PayloadTooLarge, TransportError
 from hookbus.loop import clock_of
+from hookbus.measures import Counters
 from hookbus.message import Message, is_no_responders
-from hookbus.telemetry import Counters
 from hookbus.transport import Subscription, Transport
 from hookbus.wire.limits import NOT_JSON
 

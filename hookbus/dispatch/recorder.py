@@ -13,8 +13,8 @@ from hookbus.dispatch.decided import Decided, not_recorded
 from hookbus.dispatch.inputs import input_of
 from hookbus.dispatch.outbox import Outbox
 from hookbus.dispatch.task import Task
+from hookbus.measures import Counters
 from hookbus.models import PluginRecord
-from hookbus.telemetry import Counters
 from hookbus.transport import Transport
 from hookbus.wire.call import encode_observed
 from hookbus.wire.event import Inbound

@@ -22,10 +22,10 @@ from hookbus.dispatch.shadow import Shadows
 from hookbus.errors import HookbusError
 from hookbus.keyvalue import Entry, KeyValue, Watch
 from hookbus.loop import clock_of
+from hookbus.measures import Counters, CountingObserver, Failures, Latencies
 from hookbus.presence import Endpoint, Presence, Service
 from hookbus.runtimes.remote import Remote
 from hookbus.snapshot import ConfigDocument, Snapshot, decode_document, lapsed, next_lapse
-from hookbus.telemetry import Counters, CountingObserver, Failures, Latencies
 from hookbus.transport import Message, Transport
 
 RETRY: Final = 0.25  # seconds between attempts to follow the configuration

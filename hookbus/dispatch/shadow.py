@@ -12,11 +12,11 @@ from hookbus.dispatch.masking import masked_record
 from hookbus.dispatch.payload import Payload
 from hookbus.dispatch.recorder import Recorder
 from hookbus.dispatch.task import Task
+from hookbus.measures import Counters
 from hookbus.models import PluginRecord
 from hookbus.runtimes.base import Allowance
 from hookbus.schemas.secret_values import secrets_in
 from hookbus.snapshot import Binding
-from hookbus.telemetry import Counters
 
 MAX_IN_FLIGHT: Final = 256  # shadow calls; they are shed before anything else
 

@@ -20,11 +20,11 @@ import msgspec
 from hookbus import subjects
 from hookbus.errors import TransportError
 from hookbus.loop import clock_of
+from hookbus.measures import Counters
 from hookbus.models import FailureClass
 from hookbus.runtimes.base import Allowance, Question, Reply
 from hookbus.runtimes.timers import EARLY, Timers
 from hookbus.snapshot import Binding
-from hookbus.telemetry import Counters
 from hookbus.transport import Message, Subscription, Transport
 from hookbus.wire.call import CallTail, encode_call, whole_milliseconds
 from hookbus.wire.verdict import Answer, Dropped, Expected, Extend, failure, verify_reply

@@ -1,6 +1,6 @@
 """Which metrics the roles serve: their names, units and labels stand here and nowhere else. Pure.
 
-Counters are those of :data:`hookbus.telemetry.COUNTERS`, each as ``hookbus_<name>_total``. Labels
+Counters are those of :data:`hookbus.measures.COUNTERS`, each as ``hookbus_<name>_total``. Labels
 come from bounded sets: the role, its endpoints, failure classes, and at most ``MAX_PLUGINS``
 plugins that are or were bound.
 """
@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from hookbus.measures import COUNTERS, MAX_PLUGINS
 from hookbus.presence import Endpoint
 from hookbus.registry.observing import ObserverState
 from hookbus.server.exposition import Family, Kind, Sample, counter, gauge, histogram
-from hookbus.telemetry import COUNTERS, MAX_PLUGINS
 
 #: name, kind, member of `ObserverState`, help
 _OF_OBSERVERS: Final[tuple[tuple[str, Kind, str, str], ...]] = (

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from hookbus.measures import COUNTERS
 from hookbus.presence import Endpoint
 from hookbus.registry.observing import ObserverState
 from hookbus.server.metrics import RegistryStats, of_dispatcher, of_process, of_registry
-from hookbus.telemetry import COUNTERS
 from tests.docs.page import Page
 from tests.unit.test_metrics import stats
 

@@ -21,8 +21,8 @@ from hookbus.errors import InvalidManifest, UnavailableCode
 from hookbus.manifest import announcement, answer, semver
 from hookbus.manifest.announcement import parse_announcement
 from hookbus.manifest.hook import HookOptions, parse_hook
+from hookbus.measures import COUNTERS
 from hookbus.models import Cause, Decision, FailureClass, Resolution
-from hookbus.telemetry import COUNTERS
 from hookbus.wire import limits
 from hookbus.wire.call import decode_call, decode_observed
 from hookbus.wire.decision import decode_decision, decode_refusal

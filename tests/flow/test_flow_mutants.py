@@ -13,10 +13,10 @@ from hookbus import subjects
 from hookbus.dispatch.dispatcher import Dispatcher
 from hookbus.dispatch.outbox import OVERHEAD
 from hookbus.errors import Unavailable
+from hookbus.measures import CountingObserver
 from hookbus.message import Message
 from hookbus.models import Decision
 from hookbus.runtimes.remote import call_ids
-from hookbus.telemetry import CountingObserver
 from hookbus.wire.event import Inbound
 from tests.flow.bus import HI, Bus
 from tests.flow.scripted import CONTINUE, Scripted, says

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookbus.latency import merged, percentile, since
-from hookbus.telemetry import BUCKETS_MS, Histogram
+from hookbus.measures import BUCKETS_MS, Histogram
 
 BOUNDS = (10.0, 20.0, 50.0)
 DURATIONS = st.lists(st.floats(0.001, 40_000), max_size=30)

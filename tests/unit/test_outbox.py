@@ -10,9 +10,9 @@ import pytest
 
 from hookbus.dispatch import outbox as module
 from hookbus.dispatch.outbox import ACK_WAIT, AWAITED_PAUSE, FIRST_PAUSE, STOP_WAIT, Outbox
+from hookbus.measures import Counters
 from hookbus.message import Message
 from hookbus.streams import StreamSpec
-from hookbus.telemetry import Counters
 from hookbus.testing import MemoryBroker, MemoryStreams, MemoryTransport, run_virtual
 from hookbus.testing.jetstream import Stream
 

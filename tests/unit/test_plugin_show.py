@@ -6,7 +6,7 @@ from typing import Any
 
 from hookbus.cli.plugins.show import calls, failures
 from hookbus.cli.role_stats import DispatcherStats, read_stats
-from hookbus.telemetry import Latencies
+from hookbus.measures import Latencies
 
 
 def stats(instance: str, *ms: float, bounds: list[float] | None = None) -> DispatcherStats:

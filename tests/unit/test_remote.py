@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from hookbus.measures import Counters
 from hookbus.message import Message
 from hookbus.runtimes.base import Allowance, Question, Reply
 from hookbus.runtimes.remote import Remote, call_ids
 from hookbus.snapshot import Binding
-from hookbus.telemetry import Counters
 from hookbus.testing import MemoryBroker, MemoryTransport, run_virtual
 from hookbus.wire.call import CallTail
 

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from hookbus.cli.top.figures import ALARMS, Figures, Sample, figures, sample_of
 from hookbus.cli.top.view import render_top
+from hookbus.measures import COUNTERS, Counters, CountingObserver, Failures, Latencies
 from hookbus.models import EventRef
-from hookbus.telemetry import COUNTERS, Counters, CountingObserver, Failures, Latencies
 from tests.unit.decision_samples import decision, record
 
 HEALTHY: dict[str, Any] = {"plugins": [{"plugin": "guard", "state": "bound", "replicas": [{}]}]}

@@ -13,8 +13,8 @@ from hookbus.cli.errors import DONE, UNDECIDED, USAGE
 from hookbus.cli.printable import clean
 from hookbus.cli.render import BADGES
 from hookbus.latency import percentile
+from hookbus.measures import BUCKETS_MS, Histogram
 from hookbus.models import Decision
-from hookbus.telemetry import BUCKETS_MS, Histogram
 
 MAX_CAUSES: Final = 10  # that are shown
 MAX_DISTINCT: Final = 1_000  # that are counted apart; codes are the plugins' own words

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hookbus.telemetry import BUCKETS_MS, MAX_PLUGINS, Failures, Histogram, Latencies
+from hookbus.measures import BUCKETS_MS, MAX_PLUGINS, Failures, Histogram, Latencies
 
 
 @pytest.mark.parametrize(
