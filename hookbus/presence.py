@@ -20,6 +20,11 @@ _RESPONSE: Final = "io.nats.micro.v1.{}_response"
 _VERBS: Final = ("PING", "INFO", "STATS")
 
 
+def of_process() -> dict[str, str]:
+    """Which process this is, for whoever looks for it."""
+    return {"host": socket.gethostname(), "pid": str(os.getpid())}
+
+
 @dataclass(slots=True)
 class Endpoint:
     """One subject that a service listens on, and what it has done there. Times in seconds."""
@@ -74,10 +79,7 @@ class Service:
     description: str = ""
     endpoints: list[Endpoint] = field(default_factory=list)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
-    #: Which process it is, for whoever looks for it.
-    metadata: Mapping[str, str] = field(
-        default_factory=lambda: {"host": socket.gethostname(), "pid": str(os.getpid())}
-    )
+    metadata: Mapping[str, str] = field(default_factory=of_process)
 
     def answer(self, verb: str) -> bytes:
         """Encode the answer to ``PING``, ``INFO`` or ``STATS``."""

@@ -72,6 +72,7 @@ RESERVED_NAMES: Final = frozenset(
 
 INBOX: Final = "_INBOX."
 REPLY: Final = "hookbus.reply."
+NOTIFY: Final = "hookbus.notify."
 JETSTREAM_ACK: Final = "$JS.ACK."
 JETSTREAM_API: Final = "$JS.API."
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -47,12 +48,17 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     """A message with a checked event in it. *received* is on the dispatcher's clock."""
 
     inbound: Inbound
-    reply: str
     received: float
 
 
+#: A reply's body and headers.
+Reply: TypeAlias = tuple[bytes, dict[str, str] | None]
+#: Where a reply goes: over the broker, or to an emitter in this process.
+Deliver: TypeAlias = Callable[[bytes, dict[str, str] | None], Awaitable[None]]
+
+
 class Ingress:
-    """Takes emits and notifications from the broker and answers each exactly once.
+    """Takes emits and notifications and answers each exactly once.
 
     It listens before the first snapshot is loaded: not ready is not the same as no plugins (R25).
     """
@@ -90,17 +96,24 @@ class Ingress:
         self._snapshot = snapshot
         self._ready.set()
 
-    async def start(self) -> None:
-        """Listen, as one of the queue group of dispatchers."""
-        for subject, answer in (
-            (subjects.EMIT_ALL, self._decide),
-            (subjects.NOTIFY_ALL, self._notify),
-        ):
+    async def listen(self) -> None:
+        """Take what comes over the broker, as one of the queue group of dispatchers."""
+        for subject in (subjects.EMIT_ALL, subjects.NOTIFY_ALL):
             self._subscriptions.append(
                 await self._transport.subscribe(
-                    subject, self._on_message(answer), queue=subjects.DISPATCHER_QUEUE
+                    subject, self._on_message, queue=subjects.DISPATCHER_QUEUE
                 )
             )
+
+    def take(
+        self, subject: str, body: bytes, headers: Mapping[str, str] | None, deliver: Deliver
+    ) -> None:
+        """Decide an emit, or store a notification, and *deliver* the one reply to it.
+
+        *subject* is ``hookbus.emit.<principal>.<type>`` or ``hookbus.notify.…``.
+        """
+        answering = self._answered(subject, body, headers, deliver)
+        self._running.add(self._loop.create_task(answering))
 
     async def stop(self) -> None:
         """Take nothing new, then let everything that runs finish with its replies still open."""
@@ -109,43 +122,43 @@ class Ingress:
         while self._running:
             await asyncio.wait([task for task in self._running if task is not None])
 
-    def _on_message(
-        self, answer: Callable[[Arrival], Coroutine[Any, Any, None]]
-    ) -> Callable[[Message], None]:
-        def on_message(message: Message) -> None:
-            # NATS does not check reply subjects: an answer to another subject than an inbox
-            # could be made to speak for the dispatcher
-            if not message.reply.startswith(subjects.INBOX):
-                self._counters.count("no_reply_subject")
-                return
-            self._running.add(self._loop.create_task(self._checked(message, answer)))
+    def _on_message(self, message: Message) -> None:
+        # NATS does not check reply subjects: an answer to another subject than an inbox
+        # could be made to speak for the dispatcher
+        if not message.reply.startswith(subjects.INBOX):
+            self._counters.count("no_reply_subject")
+            return
+        deliver = partial(self._publish, message.reply)
+        self.take(message.subject, message.data, message.headers, deliver)
 
-        return on_message
-
-    async def _checked(
-        self, message: Message, answer: Callable[[Arrival], Coroutine[Any, Any, None]]
+    async def _answered(
+        self, subject: str, body: bytes, headers: Mapping[str, str] | None, deliver: Deliver
     ) -> None:
-        received = self._clock()
-        principal, event_type = subjects.principal_and_type(message.subject)
         try:
-            inbound = decode_event(message.data, message.headers, principal, event_type)
-            await answer(Arrival(inbound, message.reply, received))
-        except InvalidEvent as e:
-            await self._refuse(message.reply, refusal_of(e))
-        except Exception:
-            # a defect of ours: nothing was decided, and nobody may guess
-            log.exception("dispatch_failed")
-            await self._refuse(message.reply, ErrorBody("unavailable", "the dispatcher failed"))
+            reply = await self._reply(subject, body, headers)
+            await deliver(*reply)
         finally:
             self._running.discard(asyncio.current_task())
 
-    async def _decide(self, arrival: Arrival) -> None:
+    async def _reply(self, subject: str, body: bytes, headers: Mapping[str, str] | None) -> Reply:
+        received = self._clock()
+        principal, event_type = subjects.principal_and_type(subject)
+        answer = self._notify if subject.startswith(subjects.NOTIFY) else self._decide
+        try:
+            inbound = decode_event(body, headers, principal, event_type)
+            return await answer(Arrival(inbound, received))
+        except InvalidEvent as e:
+            return self._refused(refusal_of(e))
+        except Exception:
+            # a defect of ours: nothing was decided, and nobody may guess
+            log.exception("dispatch_failed")
+            return self._refused(ErrorBody("unavailable", "the dispatcher failed"))
+
+    async def _decide(self, arrival: Arrival) -> Reply:
         stopped = self._over_limit(arrival)
         if stopped is not None:
-            reply = await self._blocked(arrival, stopped)
-        else:
-            reply = await self._dispatched(arrival)
-        await self._publish(arrival.reply, reply)
+            return await self._blocked(arrival, stopped), None
+        return await self._dispatched(arrival), None
 
     async def _dispatched(self, arrival: Arrival) -> bytes:
         snapshot = self._snapshot or await self._first_snapshot(arrival)
@@ -221,21 +234,21 @@ class Ingress:
             pass
         return self._snapshot
 
-    async def _notify(self, arrival: Arrival) -> None:
+    async def _notify(self, arrival: Arrival) -> Reply:
         """Hand an event to the observers; it is answered once the stream has it."""
         inbound, snapshot = arrival.inbound, self._snapshot
         if snapshot is None:
             snapshot = await self._first_snapshot(arrival)
         if snapshot is None:
-            return await self._refuse(arrival.reply, ErrorBody("unavailable", "not ready"))
+            return self._refused(ErrorBody("unavailable", "not ready"))
         size, maximum = len(inbound.body), snapshot.limits.max_event_bytes
         if size > maximum:
             raise InvalidEvent(f"the event takes {size} bytes, at most {maximum}")
         snapshot.catalog.get(inbound.event.type).check(inbound.event.data)
         problem = None if inbound.dry_run else await self._store(inbound)
         if problem is not None:
-            return await self._refuse(arrival.reply, ErrorBody("unavailable", problem))
-        return await self._publish(arrival.reply, encode_answer({"stored": not inbound.dry_run}))
+            return self._refused(ErrorBody("unavailable", problem))
+        return encode_answer({"stored": not inbound.dry_run}), None
 
     async def _store(self, inbound: Inbound) -> str | None:
         """Wait until the stream has the event; return why not."""
@@ -269,14 +282,11 @@ class Ingress:
         timeout = event_timeout(event.hbtimeoutms, settings, snapshot.limits)
         return arrival.received + budget_of(timeout)
 
-    async def _refuse(self, reply: str, error: ErrorBody) -> None:
+    def _refused(self, error: ErrorBody) -> Reply:
         self._counters.count("refused")
-        body, headers = encode_refusal(error)
-        await self._publish(reply, body, headers)
+        return encode_refusal(error)
 
-    async def _publish(
-        self, reply: str, body: bytes, headers: dict[str, str] | None = None
-    ) -> None:
+    async def _publish(self, reply: str, body: bytes, headers: dict[str, str] | None) -> None:
         try:
             await self._transport.publish(reply, body, headers=headers)
         except TransportError as e:

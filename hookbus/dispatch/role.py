@@ -23,7 +23,7 @@ from hookbus.errors import HookbusError
 from hookbus.keyvalue import Entry, KeyValue, Watch
 from hookbus.loop import clock_of
 from hookbus.measures import Counters, CountingObserver, Failures, Latencies
-from hookbus.presence import Endpoint, Presence, Service
+from hookbus.presence import Endpoint, Presence, Service, of_process
 from hookbus.runtimes.remote import Remote
 from hookbus.snapshot import ConfigDocument, Snapshot, decode_document, lapsed, next_lapse
 from hookbus.transport import Message, Transport
@@ -44,10 +44,12 @@ class DispatcherRole:
         *,
         version: str,
         now: Callable[[], float] = time.time,
+        local_to: str | None = None,
     ) -> None:
         """Dispatch over *transport*; *open_config* opens the bucket ``hookbus_config``.
 
-        *now* is the wall clock, for modes that have an end.
+        *now* is the wall clock, for modes that have an end. *local_to* is the source of the
+        emitter that has this dispatcher to itself: it takes nothing from the broker.
         """
         self.instance = secrets.token_hex(8)
         self.counters = Counters()
@@ -72,8 +74,15 @@ class DispatcherRole:
         )
         dispatcher = Dispatcher(tools)
         self.ingress = Ingress(transport, dispatcher, self.counters, _new_decision_id)
+        self._is_listening = local_to is None
         endpoint = Endpoint("emit", subjects.EMIT_ALL, subjects.DISPATCHER_QUEUE, data=self.stats)
-        service = Service(subjects.DISPATCHER_SERVICE, version, self.instance, endpoints=[endpoint])
+        service = Service(
+            subjects.DISPATCHER_SERVICE,
+            version,
+            self.instance,
+            endpoints=[endpoint],
+            metadata={**of_process(), **({} if local_to is None else {"local": local_to})},
+        )
         self._presence = Presence(transport, service)
         self._following: asyncio.Task[None] | None = None
         self._watch: Watch | None = None
@@ -89,7 +98,8 @@ class DispatcherRole:
         """Listen, then load the configuration: emits that come before it wait for it (R25)."""
         await self._remote.start()
         await self._recorder.start()
-        await self.ingress.start()
+        if self._is_listening:
+            await self.ingress.listen()
         await self._presence.start()
         await self._transport.subscribe(subjects.announced("*"), self._on_announced)
         await self._transport.flush()
