@@ -78,6 +78,11 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return tuple(map(Condition, self.when))
 
     @cached_property
+    def is_plain(self) -> bool:
+        """Nothing but the event's time and the breaker can keep it from being called."""
+        return self.mode == "enforce" and not self.when and not self.cache_ttl_ms
+
+    @cached_property
     def is_restricted(self) -> bool:
         """Some of the data is not this plugin's to write."""
         return self.writable != ("",)

@@ -42,22 +42,30 @@ class Asking:
         self, task: Task, wanted: Sequence[Question], payload: Payload, round_: int = 1
     ) -> list[Asked]:
         """Ask one stage and return what each hook came to, in the order of *wanted*."""
+        if self._must_all_be_called(task, wanted):
+            return await self._called(task, wanted, payload, round_)
         results = [self._without_asking(task, w, payload, round_) for w in wanted]
-        open_ = [index for index, result in enumerate(results) if result is None]
-        if open_:
-            sent = self._clock()
-            asked = [wanted[index] for index in open_]
+        asked = [w for w, result in zip(wanted, results, strict=True) if result is None]
+        if asked:
             warned = sum([binding.mode == "warn" for binding, _ in asked])
             self._warned += warned
             try:
-                replies = await self._call(task, asked, payload, round_, sent)
+                called = iter(await self._called(task, asked, payload, round_))
             finally:
                 self._warned -= warned
-            for index, reply in zip(open_, replies, strict=True):
-                settled = self._settled(task, wanted[index], payload, round_, reply)
-                self._learn(task, settled, sent)
-                results[index] = settled
+            results = [next(called) if result is None else result for result in results]
         return [result for result in results if result is not None]
+
+    def _must_all_be_called(self, task: Task, wanted: Sequence[Question]) -> bool:
+        """Tell what is true of nearly every stage at one look: no hook of it is a special case."""
+        inbound = task.inbound
+        if self._breakers or inbound.dry_run:
+            return False
+        principal = inbound.principal
+        for binding, allowance in wanted:
+            if not binding.is_plain or allowance.timeout <= 0 or binding.plugin == principal:
+                return False
+        return True
 
     def _without_asking(
         self, task: Task, wanted: Question, payload: Payload, round_: int
@@ -96,35 +104,42 @@ class Asking:
             return Asked(binding, answer, attempt=0, round=round_, notes=(note,))
         return None
 
-    async def _call(
-        self, task: Task, wanted: Sequence[Question], payload: Payload, round_: int, sent: float
-    ) -> list[Reply]:
+    async def _called(
+        self, task: Task, wanted: Sequence[Question], payload: Payload, round_: int
+    ) -> list[Asked]:
+        """Call them all, and let breakers and cache learn from the answers."""
+        sent = self._clock()
         try:
-            return await self._runtime.ask(wanted, task.tail(payload.event, round_))
+            replies = await self._runtime.ask(wanted, task.tail(payload.event, round_))
         except BaseException:
             # the wait was cancelled: a half-open breaker must let another probe through
             for binding, _ in wanted:
                 self._learn(task, Asked(binding, failure("cancelled", "the wait ended")), sent)
             raise
+        results = []
+        for question, reply in zip(wanted, replies, strict=True):
+            settled = self._settled(task, question, payload, round_, reply)
+            if self._breakers or settled.answer.failure is not None:
+                self._learn(task, settled, sent)
+            results.append(settled)
+        return results
 
     def _settled(
         self, task: Task, wanted: Question, payload: Payload, round_: int, reply: Reply
     ) -> Asked:
         """Turn a reply into what it came to, and let the cache learn from it."""
         binding, allowance = wanted
+        answer = reply.answer
+        is_shortened = allowance.is_shortened or reply.is_capped
         asked = Asked(
-            binding,
-            reply.answer,
-            ms=reply.ms,
-            attempt=reply.attempt,
-            round=round_,
-            notes=reply.notes,
-            is_shortened=allowance.is_shortened or reply.is_capped,
+            binding, answer, reply.ms, reply.attempt, round_, reply.notes, None, is_shortened
         )
-        if reply.answer.failure == "service_error" and _is_spoilt(task, payload):
+        if answer.failure is None and answer.change is None and not binding.cache_ttl_ms:
+            return asked
+        if answer.failure == "service_error" and _is_spoilt(task, payload):
             asked = structs.replace(asked, is_misled=True)
-        elif reply.answer.change is not None:
-            asked = _checked(asked, reply.answer.change, payload, task.snapshot.limits)
+        elif answer.change is not None:
+            asked = _checked(asked, answer.change, payload, task.snapshot.limits)
         if binding.cache_ttl_ms:
             key = cache_key(binding, task.snapshot.generation, task.inbound, payload)
             now = self._clock()

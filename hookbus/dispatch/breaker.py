@@ -127,6 +127,10 @@ class Breakers:
         self._breakers: dict[tuple[str, str], Breaker] = {}
         self._announced: dict[str, float] = {}  # when, the latest last
 
+    def __bool__(self) -> bool:
+        """Tell whether anything failed yet."""
+        return bool(self._breakers)
+
     def known(self, binding: Binding) -> Breaker | None:
         """Return the breaker of a binding's plugin in its mode; None is one that never failed."""
         return self._breakers.get((binding.plugin, binding.mode)) if self._breakers else None

@@ -11,11 +11,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
-
-import msgspec
 
 from hookbus import subjects
 from hookbus.errors import TransportError
@@ -60,47 +57,52 @@ def call_ids() -> Iterator[str]:
 class _Stage:
     """The calls of one stage, until the last is settled."""
 
-    __slots__ = ("done", "missing", "open", "replies", "tail", "timer")
+    __slots__ = ("done", "open", "replies", "tail", "timer")
 
     def __init__(self, size: int, done: asyncio.Future[None], tail: CallTail) -> None:
         self.tail = tail
         self.replies: list[Reply | None] = [None] * size
-        self.missing = size
         self.done = done
         self.open: list[_Call] = []
         self.timer = -1  # none yet
 
 
-class _Call:
-    """One call on its way."""
+class _Call(Expected, eq=False):
+    """One call on its way. *sent* and *due* are on the dispatcher's clock."""
 
-    __slots__ = (
-        "allowance",
-        "attempt",
-        "binding",
-        "due",
-        "expected",
-        "index",
-        "is_capped",
-        "notes",
-        "sent",
-        "stage",
-    )
+    stage: _Stage
+    index: int
+    binding: Binding
+    allowance: Allowance
+    sent: float
+    due: float
+    notes: tuple[dict[str, Any], ...] = ()
+    is_capped: bool = False
 
-    def __init__(
-        self, stage: _Stage, index: int, question: Question, call_id: str, sent: float
-    ) -> None:
-        self.stage = stage
-        self.index = index
-        binding, allowance = question
-        self.binding: Binding = binding
-        self.allowance: Allowance = allowance
-        self.expected = Expected(binding.plugin, call_id, 1, binding.max_reply_bytes)
-        self.sent = sent
-        self.due = sent + allowance.timeout
-        self.attempt = 1
-        self.notes: tuple[dict[str, Any], ...] = ()
-        self.is_capped = False
+
+class _Finished:
+    """What a further reply to a call that is over counts as, for a while.
+
+    Two dictionaries that take turns: remembering one costs a tenth of what a queue of ends costs.
+    """
+
+    __slots__ = ("_before", "_now", "_until")
+
+    def __init__(self) -> None:
+        self._now: dict[str, str] = {}
+        self._before: dict[str, str] = {}
+        self._until = 0.0
+
+    def add(self, call_id: str, further: str, now: float) -> None:
+        """Remember a call for at least `REMEMBERED_FOR`, if those are not over `REMEMBERED`."""
+        if now >= self._until or len(self._now) >= REMEMBERED:
+            self._before, self._now = self._now, {}
+            self._until = now + REMEMBERED_FOR
+        self._now[call_id] = further
+
+    def counter_of(self, call_id: str) -> str:
+        """What a reply to it counts as; one that is not known was never made, or long ago."""
+        return self._now.get(call_id) or self._before.get(call_id, "unmatched_reply")
 
 
 class Remote:
@@ -112,8 +114,7 @@ class Remote:
         self._counters = counters
         self._ids = call_ids()
         self._calls: dict[str, _Call] = {}
-        self._finished: dict[str, str] = {}  # call id -> what a further reply to it is
-        self._order: deque[tuple[float, str]] = deque()
+        self._finished = _Finished()
         self._loop = asyncio.get_running_loop()
         self._clock = clock_of(self._loop)
         self._timers = Timers(self._clock, self._on_due)
@@ -136,30 +137,42 @@ class Remote:
     async def ask(self, questions: Sequence[Question], tail: CallTail) -> list[Reply]:
         """Ask all at once; see :class:`~hookbus.runtimes.base.Runtime`."""
         stage = _Stage(len(questions), self._loop.create_future(), tail)
-        sent = self._clock()
+        now, calls = self._clock(), self._calls
+        for index, (binding, allowance) in enumerate(questions):
+            call_id = next(self._ids)
+            call = calls[call_id] = _Call(
+                binding.plugin,
+                call_id,
+                1,
+                binding.max_reply_bytes,
+                stage,
+                index,
+                binding,
+                allowance,
+                now,
+                now + allowance.timeout,
+            )
+            stage.open.append(call)
         try:
-            for index, question in enumerate(questions):
-                call_id = next(self._ids)
-                call = self._calls[call_id] = _Call(stage, index, question, call_id, sent)
-                stage.open.append(call)
-                await self._send(call, call.allowance.timeout)
-            if stage.missing:
+            for call in tuple(stage.open):
+                self._send(call, call.allowance.timeout)
+            if stage.open:
                 self._arm(stage)
                 await stage.done
         finally:
             self._timers.cancel(stage.timer)
             for call in stage.open:  # only when the waiting itself was cancelled
-                self._forget(call, "late_reply")
+                self._forget(call, "late_reply", self._clock())
         return [reply for reply in stage.replies if reply is not None]
 
-    async def _send(self, call: _Call, timeout: float) -> None:
-        binding, call_id = call.binding, call.expected.call
+    def _send(self, call: _Call, timeout: float) -> None:
+        binding, call_id = call.binding, call.call
         body = encode_call(
             call_id, call.attempt, binding.target, whole_milliseconds(timeout), call.stage.tail
         )
         try:
-            await self._transport.publish(
-                binding.subject, body, reply=f"{self._prefix}{call_id}.{binding.plugin}"
+            self._transport.post(
+                binding.subject, body, reply=f"{self._prefix}{call_id}.{call.plugin}"
             )
         except TransportError as e:
             self._failed(call, failure("transport", f"not sent: {e}"))
@@ -168,22 +181,22 @@ class Remote:
         call_id, _, plugin = message.subject[len(self._prefix) :].partition(".")
         call = self._calls.get(call_id)
         if call is None:
-            self._forget_old(self._clock())
-            self._counters.count(self._finished.get(call_id, "unmatched_reply"))
-        elif plugin != call.expected.plugin:
+            self._counters.count(self._finished.counter_of(call_id))
+        elif plugin != call.plugin:
             self._counters.count("spoofed_reply")
         else:
-            self._take(call, verify_reply(message.data, message.headers, call.expected))
+            self._take(call, verify_reply(message.data, message.headers, call))
 
     def _take(self, call: _Call, result: Answer | Extend | Dropped) -> None:
-        if isinstance(result, Dropped):
-            self._counters.count(result.counter)
+        if isinstance(result, Answer):
+            if result.failure is None:
+                self._settle(call, result, "duplicate_responder")
+            else:
+                self._failed(call, result, "duplicate_responder")
         elif isinstance(result, Extend):
             self._extend(call, result)
-        elif result.failure is None:
-            self._settle(call, result, "duplicate_responder")
         else:
-            self._failed(call, result, "duplicate_responder")
+            self._counters.count(result.counter)
 
     def _extend(self, call: _Call, extend: Extend) -> None:
         """Give more time, once, never past the stage's cap (D10-D13)."""
@@ -205,7 +218,6 @@ class Remote:
             self._settle(call, answer, further)
             return
         call.attempt += 1
-        call.expected = msgspec.structs.replace(call.expected, attempt=call.attempt)
         retry = self._loop.create_task(self._retry(call, delay))
         self._retries.add(retry)
         retry.add_done_callback(self._retries.discard)
@@ -213,31 +225,22 @@ class Remote:
     async def _retry(self, call: _Call, delay: float) -> None:
         await asyncio.sleep(delay)
         left = call.due - self._clock()
-        if call.expected.call in self._calls and left > 0:
-            await self._send(call, left)
+        if call.call in self._calls and left > 0:
+            self._send(call, left)
 
     def _settle(self, call: _Call, answer: Answer, further: str) -> None:
         """Fill the call's slot; the last one ends the stage. R13: the first valid reply wins."""
-        stage = call.stage
+        stage, now = call.stage, self._clock()
         stage.open.remove(call)
-        self._forget(call, further)
-        ms = round((self._clock() - call.sent) * 1000, 3)
+        self._forget(call, further, now)
+        ms = round((now - call.sent) * 1000, 3)
         stage.replies[call.index] = Reply(answer, ms, call.attempt, call.notes, call.is_capped)
-        stage.missing -= 1
-        if not stage.missing and not stage.done.done():
+        if not stage.open and not stage.done.done():
             stage.done.set_result(None)
 
-    def _forget(self, call: _Call, further: str) -> None:
-        call_id, now = call.expected.call, self._clock()
-        del self._calls[call_id]
-        self._finished[call_id] = further
-        self._order.append((now + REMEMBERED_FOR, call_id))
-        self._forget_old(now)
-
-    def _forget_old(self, now: float) -> None:
-        order = self._order
-        while order and (order[0][0] <= now or len(order) > REMEMBERED):
-            del self._finished[order.popleft()[1]]
+    def _forget(self, call: _Call, further: str, now: float) -> None:
+        del self._calls[call.call]
+        self._finished.add(call.call, further, now)
 
     def _arm(self, stage: _Stage) -> None:
         """Wake up when the next of the stage's calls runs out of time."""
@@ -248,7 +251,7 @@ class Remote:
         now = self._clock() + EARLY
         for call in [c for c in stage.open if c.due <= now]:
             self._settle(call, failure("timeout", _unanswered(call)), "late_reply")
-        if stage.missing:
+        if stage.open:
             self._arm(stage)
 
     def _on_disconnect(self) -> None:
