@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Literal, Self, TypeAlias
 
@@ -15,6 +14,7 @@ import msgspec
 from hookbus import json_values, subjects
 from hookbus.attributes import check_attributes, check_dry_run, check_source, check_timeout
 from hookbus.config.connection import connection_to, nats_options
+from hookbus.decided import decided, raise_refusal, unavailable
 from hookbus.errors import (
     ConnectFailed,
     Disconnected,
@@ -24,15 +24,14 @@ from hookbus.errors import (
     PayloadTooLarge,
     RequestTimeout,
     Unavailable,
-    UnavailableCode,
 )
 from hookbus.link import Link
 from hookbus.message import Message, Requests
 from hookbus.models import Cause, Decision, EventRef, Outcome
+from hookbus.timestamp import now
 from hookbus.transport import NatsTransport, Transport
 from hookbus.wire.call import whole_milliseconds
-from hookbus.wire.decision import decode_refusal, decode_reply, is_stored
-from hookbus.wire.limits import NOT_JSON
+from hookbus.wire.decision import is_stored
 
 OnUnavailable: TypeAlias = Literal["raise", "block", "continue"]
 
@@ -215,7 +214,7 @@ class Emitter:
             reply = await self._request(
                 subjects.emit(self._principal, type), _encoded(event), _wait(timeout)
             )
-            return _decided(reply, event)
+            return decided(reply, event)
         except PayloadTooLarge as e:
             return self._own(event, "block", "limit", "event_too_large", f"event_too_large: {e}")
         except Unavailable as e:
@@ -241,10 +240,10 @@ class Emitter:
             )
         except PayloadTooLarge as e:
             raise InvalidEvent(str(e)) from e
-        _raise_refusal(reply)
+        raise_refusal(reply)
         stored = is_stored(reply.data)
         if stored is None or not (stored or "hbdryrun" in event):  # a dry run is stored nowhere
-            raise _unavailable("no_responders", "the answer does not say that it is stored")
+            raise unavailable("no_responders", "the answer does not say that it is stored")
 
     def _event(
         self,
@@ -268,7 +267,7 @@ class Emitter:
             "id": os.urandom(16).hex(),
             "source": self._source,
             "type": type,
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": now(),
             **attributes,
             "data": _json_values(data),
         }
@@ -280,15 +279,15 @@ class Emitter:
         try:
             return await self._opened().request(subject, body, timeout=timeout)
         except NoResponders as e:
-            raise _unavailable(
+            raise unavailable(
                 "no_responders",
                 "no dispatcher is listening; start one: 'hookbus up', or"
                 " 'hookbus serve dispatcher'",
             ) from e
         except RequestTimeout as e:
-            raise _unavailable("timeout", f"no decision within {timeout} s") from e
+            raise unavailable("timeout", f"no decision within {timeout} s") from e
         except Disconnected as e:
-            raise _unavailable("disconnected", f"not connected to the broker: {e}") from e
+            raise unavailable("disconnected", f"not connected to the broker: {e}") from e
 
     def _opened(self) -> Requests:
         if self._link is not None:
@@ -360,39 +359,3 @@ def _encoded(event: Mapping[str, Any]) -> bytes:
 
 def _wait(timeout: float | None) -> float:
     return LONGEST_WAIT if timeout is None else timeout
-
-
-def _decided(reply: Message, event: Mapping[str, Any]) -> Decision:
-    """Read the decision of *event*; what answers for another one, or later than version 1, is none.
-
-    Raises:
-        InvalidEvent, Unavailable: It is a refusal, or no decision.
-    """
-    _raise_refusal(reply)
-    try:
-        decision = decode_reply(reply.data)
-    except NOT_JSON as e:
-        raise _unavailable("no_responders", f"what answered is no dispatcher: {e}") from e
-    if decision.v != 1:
-        raise _unavailable("no_responders", f"the decision is of version {decision.v}, expected 1")
-    if decision.event.id != event["id"]:
-        raise _unavailable("no_responders", "what came is the decision of another event")
-    if decision.outcome == "intercept":
-        if decision.data is msgspec.UNSET:
-            raise _unavailable("no_responders", "the decision is intercept, but has no data")
-        return decision
-    used = event["data"] if decision.outcome == "continue" else None
-    return msgspec.structs.replace(decision, data=used)
-
-
-def _raise_refusal(reply: Message) -> None:
-    refusal = decode_refusal(reply.data, reply.headers)
-    if refusal is None:
-        return
-    if refusal.code == "unavailable":
-        raise _unavailable("no_responders", refusal.message)
-    raise InvalidEvent(refusal.message, code=refusal.code, pointer=refusal.pointer)
-
-
-def _unavailable(code: UnavailableCode, message: str) -> Unavailable:
-    return Unavailable(f"{code}: {message}", code=code)

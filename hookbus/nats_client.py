@@ -31,6 +31,9 @@ _TOO_FEW_SERVERS: Final = (10005, 10074)
 #: swallows all, is noticed after three. One ping costs 30 µs.
 PINGS: Final[dict[str, Any]] = {"ping_interval": 1, "max_outstanding_pings": 2}
 
+#: Bytes in the socket's buffer: from here on nats-py's flusher waits for a slow broker.
+_SLOW: Final = 64 * 1024
+
 #: A ping that is so many seconds late says that the process was stopped, or its loop not free.
 STALLED: Final = 1.0
 
@@ -54,6 +57,7 @@ class NatsClient(Client):
         self._receivers: dict[int, MessageCallback] = {}
         self._ps = ShortParser(self, self._take)
         self._seed_of: Callable[[], str] | None = None
+        self._is_write_due = False  # in this tick
         self._heard = 0  # messages, until the last ping
         self._pinged = 0.0  # when, by the loop's clock; 0 before the first of a connection
 
@@ -147,10 +151,11 @@ class NatsClient(Client):
         except Exception:
             log.exception("the callback for %r failed", message.subject)
 
-    async def send(self, subject: str, data: bytes, reply: str, headers: bytes = b"") -> None:
-        """Publish: what nats-py's `publish` does, in a third of its time.
+    def send(self, subject: str, data: bytes, reply: str, headers: bytes = b"") -> bool:
+        """Publish: what nats-py's `publish` does, in a fifth of its time.
 
-        *headers* as `hookbus.message.encode_headers` writes them.
+        *headers* as `hookbus.message.encode_headers` writes them. False says that more than
+        `pending_size` waits for a slow broker: `wait_for_room` before the next.
         """
         if not subject or not is_one_word(subject) or not is_one_word(reply):
             raise nats.errors.BadSubjectError
@@ -167,10 +172,43 @@ class NatsClient(Client):
         self.stats["out_bytes"] += size
         self._pending.append(command)
         self._pending_data_size += len(command)
-        if self._pending_data_size > self._max_pending_size > 0:
-            await self._flush_pending(force_flush=True)
-        elif self._flush_queue is None or self._flush_queue.empty():  # the first in this tick
-            await self._flush_pending()
+        if not self._is_write_due:  # the first in this tick
+            self._is_write_due = True
+            asyncio.get_running_loop().call_soon(self._write_pending)
+        return not self._pending_data_size > self._max_pending_size > 0
+
+    async def wait_for_room(self) -> None:
+        """Wait until a slow broker has taken what is pending, at most `flush_timeout` seconds."""
+        await self._flush_pending(force_flush=True)
+
+    def _write_pending(self) -> None:
+        """Write what a tick has published, all at once.
+
+        nats-py wakes a task for it, with a future and a queue: 9 µs a tick, and a coroutine for
+        each message. That task goes on writing where the socket is slow: it knows how to wait.
+        """
+        self._is_write_due = False
+        if not self._pending or not self.is_connected:
+            return  # what a lost connection leaves is forgotten, and a closing one writes it itself
+        socket = self._socket
+        if (
+            socket is not None
+            and socket.get_write_buffer_size() < _SLOW
+            and not socket.is_closing()
+        ):
+            socket.write(b"".join(self._pending))
+            self._pending.clear()
+            self._pending_data_size = 0
+        elif self._flush_queue is not None and self._flush_queue.empty():
+            self._flush_queue.put_nowait(asyncio.get_running_loop().create_future())
+
+    @property
+    def _socket(self) -> asyncio.WriteTransport | None:
+        """asyncio's transport below nats-py's; None for a WebSocket, and when there is none."""
+        if isinstance(self._transport, TcpTransport) and self._transport._io_writer is not None:
+            below: asyncio.WriteTransport = self._transport._io_writer.transport
+            return below
+        return None
 
     async def _send_ping(self, future: asyncio.Future[bool] | None = None) -> None:
         # nats-py takes nothing but a PONG for a sign of life; under load that stands behind all
@@ -226,8 +264,8 @@ class NatsClient(Client):
         TLS handshake failed, because asyncio put the reader of TLS in the place of its own.
         """
         self.discard_unsent()
-        if isinstance(self._transport, TcpTransport) and self._transport._io_writer is not None:
-            self._transport._io_writer.transport.abort()
+        if (socket := self._socket) is not None:
+            socket.abort()
         if for_good:
             self._transport = None
 

@@ -1,4 +1,4 @@
-"""Messages over a broker: the Transport protocol, and NATS as one of it.
+"""Messages over a broker: NATS as a `Transport`.
 
 The hot path uses nats-py directly, not FastStream: a FastStream subscriber costs several times
 the CPU per message.
@@ -11,7 +11,7 @@ import contextlib
 import logging
 import re
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Final, Protocol, TypeVar, TypeVarTuple
+from typing import Any, Final, TypeVar, TypeVarTuple
 
 import nats.errors
 from nats.aio.subscription import Subscription as CoreSubscription
@@ -31,6 +31,7 @@ from hookbus.errors import (
 from hookbus.inbox import Inbox
 from hookbus.message import Message, MessageCallback, encode_headers
 from hookbus.nats_client import PINGS, NatsClient, to_transport_error
+from hookbus.transport_protocol import Subscription, Transport
 
 __all__ = ["Message", "MessageCallback", "NatsTransport", "Subscription", "Transport"]
 log = logging.getLogger("hookbus.transport")
@@ -50,90 +51,6 @@ _DENIED: Final = re.compile(r'permissions violation for (publish|subscription) t
 T = TypeVar("T")
 Headers = Mapping[str, str]
 Arguments = TypeVarTuple("Arguments")
-
-
-class Subscription(Protocol):
-    """Interest in a subject."""
-
-    async def drain(self) -> None:
-        """Take no new message; return once all that had arrived were handed over."""
-
-
-class Transport(Protocol):
-    """A connection to a broker.
-
-    Callbacks run on the event loop, one message at a time, and must not block.
-    """
-
-    @property
-    def is_connected(self) -> bool:
-        """Tell whether what is published now reaches the broker."""
-
-    @property
-    def max_payload(self) -> int:
-        """The largest message the broker takes, in bytes."""
-
-    async def publish(
-        self,
-        subject: str,
-        data: bytes,
-        *,
-        reply: str = "",
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        """Hand a message over, *reply* for answers; those of one tick leave in one send.
-
-        Raises:
-            Disconnected: Nothing is kept for later.
-            PayloadTooLarge: *data* and *headers* exceed ``max_payload``.
-            TransportError: *subject* or *headers* cannot be sent.
-        """
-
-    async def request(
-        self, subject: str, data: bytes, *, timeout: float, headers: Mapping[str, str] | None = None
-    ) -> Message:
-        """Publish and return the first reply.
-
-        Raises:
-            NoResponders: Nothing is subscribed to *subject*.
-            RequestTimeout: No reply within *timeout* seconds.
-            Disconnected: Not connected, or the connection was lost while waiting.
-            PublishDenied: The broker's permissions refuse *subject*.
-            PayloadTooLarge: *data* and *headers* exceed ``max_payload``.
-        """
-
-    async def request_many(self, subject: str, data: bytes, *, window: float) -> list[Message]:
-        """Publish *data* on *subject*; return every reply that comes within *window* seconds.
-
-        Nothing subscribed is an empty list, at once.
-        """
-
-    async def subscribe(
-        self, subject: str, callback: MessageCallback, *, queue: str = ""
-    ) -> Subscription:
-        """Hand every message on *subject* to *callback*; replicas with one *queue* share them."""
-
-    async def flush(self) -> None:
-        """Return once the broker knows every subscription made so far.
-
-        Raises:
-            Disconnected: Not connected, or the connection was lost while waiting.
-        """
-
-    def on_disconnect(self, callback: Callable[[], None]) -> None:
-        """Call *callback* at once when the connection is lost."""
-
-    def on_reconnect(self, callback: Callable[[], None]) -> None:
-        """Call *callback* when the connection is back and the subscriptions are restored.
-
-        Also after this process stood still for seconds: others may have given it up meanwhile.
-        """
-
-    def on_denied(self, callback: Callable[[str], None]) -> None:
-        """Call *callback* with the subject on which the broker's permissions refuse to publish."""
-
-    async def close(self) -> None:
-        """Send what was published, then close. Safe to call twice."""
 
 
 class NatsTransport(Transport):
@@ -241,15 +158,25 @@ class NatsTransport(Transport):
     async def publish(
         self, subject: str, data: bytes, *, reply: str = "", headers: Headers | None = None
     ) -> None:
+        if not self.post(subject, data, reply=reply, headers=headers):
+            await self.ready()
+
+    def post(
+        self, subject: str, data: bytes, *, reply: str = "", headers: Headers | None = None
+    ) -> bool:
         client = self._client
-        self._require_connection()
+        if not client.is_connected or self._is_closed:
+            self._require_connection()
         try:
             encoded = encode_headers(subject, headers) if headers else b""
-            await client.send(subject, data, reply, encoded)
+            return client.send(subject, data, reply, encoded)
         except nats.errors.MaxPayloadError as error:
             raise PayloadTooLarge(len(encoded) + len(data), client.max_payload) from error
         except nats.errors.Error as error:
             raise to_transport_error(error, f"message on {subject!r}") from error
+
+    async def ready(self) -> None:
+        await self._client.wait_for_room()
 
     async def request(
         self, subject: str, data: bytes, *, timeout: float, headers: Mapping[str, str] | None = None

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 from pydantic import ValidationError
@@ -85,6 +85,33 @@ class HandlerFailed(Exception):
         self.is_permanent = is_permanent
 
 
+class _Expiry:
+    """Cancels the current task once its time is over.
+
+    asyncio.timeout does this, too, but it was 8 µs of a call's 40; this is 2.
+    """
+
+    __slots__ = ("_cancelled_before", "_is_reached", "_task", "_timer")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        self._task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._cancelled_before = self._task.cancelling()
+        self._is_reached = False
+        self._timer = loop.call_later(seconds, self._reach)
+
+    def _reach(self) -> None:
+        self._is_reached = True
+        self._task.cancel()
+
+    def end(self) -> bool:
+        """Stop the timer; tell, once, if the time was over and nobody else cancelled the task."""
+        self._timer.cancel()
+        if not self._is_reached:
+            return False
+        self._is_reached = False
+        return self._task.uncancel() <= self._cancelled_before
+
+
 class Handling:
     """Runs the handlers of one plugin."""
 
@@ -94,7 +121,8 @@ class Handling:
         #: Which values of its configuration the plugin cannot have; empty if it has all.
         self.unusable = ""
         self._observing = asyncio.Semaphore(MAX_OBSERVING)
-        self._clock = clock_of(asyncio.get_running_loop())
+        self._loop = asyncio.get_running_loop()
+        self._clock = clock_of(self._loop)
 
     async def answer(self, hook: Hook, call: Call, time_left: float) -> bytes | None:
         """Return the verdict's bytes; None when the call's time was over before the handler's.
@@ -112,8 +140,7 @@ class Handling:
         try:
             event = event_of(call.event, hook)
             started = self._clock()
-            async with asyncio.timeout(time_left):
-                verdict = await self._run(hook, event)
+            verdict = await self._run_in_time(hook, event, time_left)
             if hook.is_async and (elapsed := self._clock() - started) > time_left:
                 # the loop was never free to stop it; all other calls waited as well
                 log.warning(
@@ -149,6 +176,17 @@ class Handling:
         """What to answer when the task of *call* is cancelled, by its handler or by whoever."""
         return self._error(call, "service_error", "the handler was cancelled")
 
+    async def _run_in_time(self, hook: Hook, event: HookEvent[Any], time_left: float) -> Any:
+        expiry = _Expiry(self._loop, time_left)
+        try:
+            return await self._run(hook, event)
+        except asyncio.CancelledError as e:
+            if expiry.end():
+                raise TimeoutError from e
+            raise
+        finally:
+            expiry.end()
+
     async def _run(self, hook: Hook, event: HookEvent[Any]) -> Any:
         handled.set(event)  # each call has a task, and so a context, of its own
         task = asyncio.current_task()
@@ -169,8 +207,7 @@ class Handling:
         slots = self.slots
         slots.threads += 1
         context = contextvars.copy_context()
-        loop = asyncio.get_running_loop()
-        done = loop.run_in_executor(slots.executor, context.run, _called, hook.handler, event)
+        done = self._loop.run_in_executor(slots.executor, context.run, _called, hook.handler, event)
         try:
             return await asyncio.shield(done)
         finally:

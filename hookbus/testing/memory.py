@@ -204,13 +204,27 @@ class MemoryTransport:
         reply: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> None:
+        self.post(subject, data, reply=reply, headers=headers)
+
+    def post(
+        self,
+        subject: str,
+        data: bytes,
+        *,
+        reply: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> bool:
         self._require_connection()
         check_sendable(subject, data, headers, self.max_payload)
         if any(subjects.type_matches(pattern, subject) for pattern in self._denied):
             asyncio.get_running_loop().call_soon(self._on_denied, subject)
-            return
+            return True
         received = dict(headers) if headers else None
         self._broker.route(MemoryMessage(subject, bytes(data), reply, received), self)
+        return True
+
+    async def ready(self) -> None:
+        """Return at once: no broker in memory is slow."""
 
     def _on_denied(self, subject: str) -> None:
         self._inbox.fail_denied(subject)
