@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -58,8 +57,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
         return msgspec.structs.replace(self, notes=(*self.notes, note))
 
 
-@dataclass(slots=True)
-class Ledger:
+class Ledger(msgspec.Struct, eq=False):
     """What has been heard about one event so far, in order.
 
     Attributes:
@@ -68,11 +66,11 @@ class Ledger:
         is_brief: details are left out.
     """
 
-    records: list[PluginRecord] = field(default_factory=list)
-    objections: list[Objection] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    conflicts: list[dict[str, Any]] = field(default_factory=list)
-    payloads: list[Payload] = field(default_factory=list)
+    records: list[PluginRecord] = []
+    objections: list[Objection] = []
+    warnings: list[str] = []
+    conflicts: list[dict[str, Any]] = []
+    payloads: list[Payload] = []
     is_degraded: bool = False
     is_spoilt: bool = False
     is_brief: bool = False
@@ -85,6 +83,9 @@ class Ledger:
     def enter(self, asked: Asked) -> None:
         """Enter what one hook came to: the only place where its weight is decided."""
         answer, plugin = asked.answer, asked.binding.plugin
+        if answer.verdict == "continue" and asked.binding.is_plain and not answer.warnings:
+            self.records.append(record_of(asked, "enforced"))
+            return
         objection = asked.objection or objection_of(asked)
         resolution = "cached" if asked.is_cached else "enforced"
         if asked.objection is not None:

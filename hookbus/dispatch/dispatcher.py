@@ -80,7 +80,7 @@ class Dispatcher:
         self, inbound: Inbound, decision: Decision, received: float, stored_by: float | None
     ) -> Decided:
         """Record a decision that was made without asking anybody."""
-        made = await self._recorder.record(decided(decision), stored_by)
+        made = await self._recorded(decided(decision), stored_by)
         self._observer.on_decision(inbound, made.decision, self._clock() - received)
         return made
 
@@ -158,12 +158,18 @@ class Dispatcher:
 
     async def _hand_over(self, task: Task, plan: Plan, payload: Payload, made: Decided) -> Decided:
         """R28: record and observed event reach the connection in the tick of the reply."""
-        made = await self._recorder.record(made, task.stored_by)
-        await self._recorder.input(task, made)
+        made = await self._recorded(made, task.stored_by)
+        self._recorder.input(task, made)
         is_observed = plan.is_observed or task.snapshot.limits.observe
         if is_observed and not made.decision.dry_run:  # R27
-            await self._recorder.observe(task.inbound, payload.event, made)
+            self._recorder.observe(task.inbound, payload.event, made)
         self._observer.on_decision(task.inbound, made.decision, self._clock() - task.received)
+        return made
+
+    async def _recorded(self, made: Decided, stored_by: float | None) -> Decided:
+        if stored_by is not None:
+            return await self._recorder.store(made, stored_by)
+        self._recorder.record(made)
         return made
 
 

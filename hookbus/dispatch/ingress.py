@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -16,8 +16,7 @@ from hookbus.dispatch.aggregate import Ledger, Objection, combine
 from hookbus.dispatch.chain import with_chain
 from hookbus.dispatch.deadline import budget_of, event_timeout
 from hookbus.dispatch.dispatcher import Dispatcher
-from hookbus.dispatch.once import Kept, Key, Once
-from hookbus.dispatch.payload import digest_of
+from hookbus.dispatch.once import Kept, Once, Running
 from hookbus.dispatch.task import Task, task_of
 from hookbus.errors import InvalidEvent, TransportError
 from hookbus.loop import clock_of
@@ -54,7 +53,7 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
 #: A reply's body and headers.
 Reply: TypeAlias = tuple[bytes, dict[str, str] | None]
 #: Where a reply goes: over the broker, or to an emitter in this process.
-Deliver: TypeAlias = Callable[[bytes, dict[str, str] | None], Awaitable[None]]
+Deliver: TypeAlias = Callable[[bytes, dict[str, str] | None], None]
 
 
 class Ingress:
@@ -134,57 +133,65 @@ class Ingress:
     async def _answered(
         self, subject: str, body: bytes, headers: Mapping[str, str] | None, deliver: Deliver
     ) -> None:
-        try:
-            reply = await self._reply(subject, body, headers)
-            await deliver(*reply)
-        finally:
-            self._running.discard(asyncio.current_task())
-
-    async def _reply(self, subject: str, body: bytes, headers: Mapping[str, str] | None) -> Reply:
         received = self._clock()
         principal, event_type = subjects.principal_and_type(subject)
-        answer = self._notify if subject.startswith(subjects.NOTIFY) else self._decide
         try:
             inbound = decode_event(body, headers, principal, event_type)
-            return await answer(Arrival(inbound, received))
+            arrival = Arrival(inbound, received)
+            if subject.startswith(subjects.NOTIFY):
+                reply = await self._notify(arrival)
+            else:
+                reply = await self._decide(arrival), None
         except InvalidEvent as e:
-            return self._refused(refusal_of(e))
+            reply = self._refused(refusal_of(e))
         except Exception:
             # a defect of ours: nothing was decided, and nobody may guess
             log.exception("dispatch_failed")
-            return self._refused(ErrorBody("unavailable", "the dispatcher failed"))
+            reply = self._refused(ErrorBody("unavailable", "the dispatcher failed"))
+        try:
+            deliver(*reply)
+        finally:
+            self._running.discard(asyncio.current_task())
 
-    async def _decide(self, arrival: Arrival) -> Reply:
+    async def _decide(self, arrival: Arrival) -> bytes:
         stopped = self._over_limit(arrival)
         if stopped is not None:
-            return await self._blocked(arrival, stopped), None
-        return await self._dispatched(arrival), None
-
-    async def _dispatched(self, arrival: Arrival) -> bytes:
+            return await self._blocked(arrival, stopped)
         snapshot = self._snapshot or await self._first_snapshot(arrival)
         if snapshot is None:
             self._counters.count("not_ready")
             reason = f"not_ready: {_NOT_READY}"
             return await self._blocked(arrival, Objection(None, "config", "not_ready", reason))
+        task = self._task(arrival, snapshot)
+        if not snapshot.limits.idempotency:
+            return (await self._dispatcher.dispatch(task)).reply
+        key, digest = self._once.key_of(task.inbound)
+        known = self._once.find(key, self._clock())
+        if known is not None:
+            return await self._again(arrival, task, known, digest)
+        self._once.open(key, digest)
+        try:
+            decided = await self._dispatcher.dispatch(task)
+        except BaseException:
+            self._once.fail(key)
+            raise
+        self._once.close(key, decided, self._clock())
+        return decided.reply
+
+    def _task(self, arrival: Arrival, snapshot: Snapshot) -> Task:
+        """Give an event that fits its type its time, under one generation."""
         event = arrival.inbound.event
         event_type = snapshot.catalog.get(event.type)
         event_type.check(event.data)
         timeout = event_timeout(event.hbtimeoutms, event_type.settings, snapshot.limits)
         inbound = with_chain(arrival.inbound, snapshot)
-        task = task_of(inbound, snapshot, self._new_id(), arrival.received, timeout)
-        if not snapshot.limits.idempotency:
-            return (await self._dispatcher.dispatch(task)).reply
-        return await self._once_per_event(arrival, task)
+        return task_of(inbound, snapshot, self._new_id(), arrival.received, timeout)
 
-    async def _once_per_event(self, arrival: Arrival, task: Task) -> bytes:
+    async def _again(
+        self, arrival: Arrival, task: Task, known: Kept | Running, digest: int
+    ) -> bytes:
         """R26: a repeated event gets the decision of the first, one in flight included."""
         event = task.inbound.event
-        key = (task.inbound.principal, event.source, event.id, task.inbound.dry_run)
-        digest = digest_of([event.type, event.subject, event.data])
-        known = self._once.find(key, self._clock())
-        if known is None:
-            self._once.open(key, digest)
-            return await self._first(key, task)
         if known.digest != digest:
             self._counters.count("id_reuse")
             reason = f"id_reuse: event {event.id!r} of {event.source!r} came with other content"
@@ -200,15 +207,6 @@ class Ingress:
         except TimeoutError:  # its own time, that of the first may be longer
             reason = "timeout: the same event came before, and is still being decided"
             return await self._blocked(arrival, Objection(None, "deadline", "timeout", reason))
-
-    async def _first(self, key: Key, task: Task) -> bytes:
-        try:
-            decided = await self._dispatcher.dispatch(task)
-        except BaseException:
-            self._once.fail(key)
-            raise
-        self._once.close(key, decided, self._clock())
-        return decided.reply
 
     def _over_limit(self, arrival: Arrival) -> Objection | None:
         limits = self._snapshot.limits if self._snapshot else Limits()
@@ -286,9 +284,9 @@ class Ingress:
         self._counters.count("refused")
         return encode_refusal(error)
 
-    async def _publish(self, reply: str, body: bytes, headers: dict[str, str] | None) -> None:
+    def _publish(self, reply: str, body: bytes, headers: dict[str, str] | None) -> None:
         try:
-            await self._transport.publish(reply, body, headers=headers)
+            self._transport.post(reply, body, headers=headers)
         except TransportError as e:
             self._counters.count("undelivered")
             log.warning("reply_not_sent: %s", e)

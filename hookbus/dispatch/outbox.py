@@ -96,7 +96,6 @@ class Outbox:
         self._next_try = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
-        self._sending: asyncio.Task[None] | None = None
         self._emptied: asyncio.Future[None] | None = None
         self._inbox: Subscription | None = None
 
@@ -118,8 +117,6 @@ class Outbox:
             self._give_up_oldest()
         if self._timer is not None:
             self._timer.cancel()
-        if self._sending is not None:
-            self._sending.cancel()
         if self._inbox is not None:
             await self._inbox.drain()
 
@@ -137,7 +134,7 @@ class Outbox:
             "error": self._problem,
         }
 
-    async def send(
+    def send(
         self, subject: str, id: str, body: bytes, stored: asyncio.Future[str] | None = None
     ) -> str:
         """Hand a message to the connection; it is sent again until it is stored or given up."""
@@ -148,7 +145,7 @@ class Outbox:
             self._give_up_oldest()
         if self._timer is None:
             self._arm(now + ACK_WAIT)
-        await self._publish(token, message)
+        self._publish(token, message)
         return token
 
     async def store(self, subject: str, id: str, body: bytes, until: float) -> str | None:
@@ -160,7 +157,7 @@ class Outbox:
         stored: asyncio.Future[str] = self._loop.create_future()
         self._awaited += 1
         try:
-            token = await self.send(subject, id, body, stored)
+            token = self.send(subject, id, body, stored)
             async with asyncio.timeout(until - self._clock()):
                 return await stored or None
         except TimeoutError:
@@ -171,9 +168,9 @@ class Outbox:
             self._awaited -= 1
             self._take(token)
 
-    async def _publish(self, token: str, message: _Outgoing) -> None:
+    def _publish(self, token: str, message: _Outgoing) -> None:
         try:
-            await self._transport.publish(
+            self._transport.post(
                 message.subject,
                 message.body,
                 reply=self._prefix + token,
@@ -272,11 +269,10 @@ class Outbox:
         now = self._clock()
         self._put_back_silent(now)
         if self._waiting:
-            is_sending = self._sending is not None and not self._sending.done()
-            if now >= self._next_try and not is_sending and not self._window:
+            if now >= self._next_try and not self._window:
                 self._next_try = now + self._delay
                 self._pause = min(2 * self._pause, LAST_PAUSE)
-                self._sending = self._loop.create_task(self._send_window())
+                self._send_window()
             self._arm(max(self._next_try, now + FIRST_PAUSE))
         if self._sent:
             oldest = next(iter(self._sent.values()))
@@ -293,7 +289,7 @@ class Outbox:
                 break
             self._put_back(token, f"no acknowledgement within {now - message.sent:.0f} s")
 
-    async def _send_window(self) -> None:
+    def _send_window(self) -> None:
         """Send the oldest again; the answers to them bring the next."""
         size = 0
         for token, message in list(itertools.islice(self._waiting.items(), WINDOW)):
@@ -306,7 +302,7 @@ class Outbox:
             self._sent[token] = message
             self._window.add(token)
             self._counters.count("recorded_again")
-            await self._publish(token, message)
+            self._publish(token, message)
 
     def _on_disconnect(self) -> None:
         """No answer comes to what is on its way."""

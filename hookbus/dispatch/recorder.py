@@ -23,20 +23,23 @@ from hookbus.wire.event import Inbound
 class Recorder(Protocol):
     """Where decisions, observed events and shadow records go; none of it is ever raised."""
 
-    async def record(self, made: Decided, stored_by: float | None = None) -> Decided:
-        """Hand one decision to the connection, and return what the emitter is to be told.
+    def record(self, made: Decided) -> None:
+        """Hand one decision to the connection."""
 
-        With *stored_by*, a time of the dispatcher's clock, that is a Block unless the stream has
-        acknowledged the record until then (``audit = "required"``).
+    async def store(self, made: Decided, until: float) -> Decided:
+        """Do so, and return what the emitter is to be told (``audit = "required"``).
+
+        That is a Block unless the stream has acknowledged the record until a time of the
+        dispatcher's clock.
         """
 
-    async def observe(self, inbound: Inbound, event: bytes, made: Decided) -> None:
+    def observe(self, inbound: Inbound, event: bytes, made: Decided) -> None:
         """Hand the final event and its decision to the connection."""
 
-    async def input(self, task: Task, made: Decided) -> None:
+    def input(self, task: Task, made: Decided) -> None:
         """Hand the event as its emitter sent it to the connection, if its type says so."""
 
-    async def shadow(self, task: Task, record: PluginRecord) -> None:
+    def shadow(self, task: Task, record: PluginRecord) -> None:
         """Hand one shadow plugin's record to the connection."""
 
 
@@ -71,32 +74,37 @@ class StreamRecorder:
         """How recording stands, by stream; see :meth:`Outbox.state`."""
         return {stream: outbox.state() for stream, outbox in self._outboxes.items()}
 
-    async def record(self, made: Decided, stored_by: float | None = None) -> Decided:
+    def record(self, made: Decided) -> None:
         """Publish on ``hookbus.decision.<outcome>.<type>``."""
         decision = made.decision
         subject = subjects.decision(decision.outcome, decision.event.type)
-        if stored_by is None:
-            await self._decisions.send(subject, decision.id, made.record)
-            return made
-        problem = await self._decisions.store(subject, decision.id, made.record, stored_by)
+        self._decisions.send(subject, decision.id, made.record)
+
+    async def store(self, made: Decided, until: float) -> Decided:
+        """Publish there and wait; what is not stored in time is a Block, which is recorded too."""
+        decision = made.decision
+        subject = subjects.decision(decision.outcome, decision.event.type)
+        problem = await self._decisions.store(subject, decision.id, made.record, until)
         if problem is None:
             return made
         self._counters.count("audit_blocks")
-        return await self.record(not_recorded(made, self._new_id(), problem))
+        block = not_recorded(made, self._new_id(), problem)
+        self.record(block)
+        return block
 
-    async def observe(self, inbound: Inbound, event: bytes, made: Decided) -> None:
+    def observe(self, inbound: Inbound, event: bytes, made: Decided) -> None:
         """Publish on ``hookbus.observe.<type>``."""
         body = encode_observed(inbound.principal, event, made.record)
-        await self._observed.send(subjects.observe(inbound.event.type), made.decision.id, body)
+        self._observed.send(subjects.observe(inbound.event.type), made.decision.id, body)
 
-    async def input(self, task: Task, made: Decided) -> None:
+    def input(self, task: Task, made: Decided) -> None:
         """Publish on ``hookbus.input.<type>`` what ``record_payload`` allows, if anything."""
         decision = made.decision
         body = input_of(task, decision.id)
         if body is not None:
-            await self._inputs.send(subjects.recorded_input(decision.event.type), decision.id, body)
+            self._inputs.send(subjects.recorded_input(decision.event.type), decision.id, body)
 
-    async def shadow(self, task: Task, record: PluginRecord) -> None:
+    def shadow(self, task: Task, record: PluginRecord) -> None:
         """Publish on ``hookbus.decision.shadow.<type>``."""
         event = task.inbound.event
         body = {
@@ -105,7 +113,7 @@ class StreamRecorder:
             "event": {"id": event.id, "source": event.source, "type": event.type},
             "record": record,
         }
-        await self._decisions.send(
+        self._decisions.send(
             subjects.decision("shadow", event.type),
             f"{task.decision_id}.{record.plugin}.{record.hook}.{record.round}",
             msgspec.json.encode(body),

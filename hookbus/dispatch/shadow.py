@@ -51,7 +51,7 @@ class Shadows:
         try:
             [asked] = await self._asking.ask(task, [(binding, allowance)], payload)
             if _was_meant(asked) or task.inbound.dry_run:  # which asks why it was not asked, too
-                await self._recorder.shadow(task, _without_secrets(task, asked, payload))
+                self._recorder.shadow(task, _without_secrets(task, asked, payload))
                 if asked.answer.verdict == "block":
                     self._counters.count("shadow_blocks")
         except Exception:

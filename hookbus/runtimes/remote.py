@@ -27,7 +27,8 @@ from hookbus.wire.call import CallTail, encode_call, whole_milliseconds
 from hookbus.wire.verdict import Answer, Dropped, Expected, Extend, failure, verify_reply
 
 REMEMBERED_FOR: Final = 10.0  # seconds that a finished call is told from one that never was
-REMEMBERED: Final = 10_000  # calls
+REMEMBERED: Final = 10_000  # calls, at least
+_NEVER: Final = ("unmatched_reply", 0.0)
 ABSENT_DELAY: Final = 0.020  # seconds until a plugin that was not there, or full, is asked again
 
 #: Failures after which a call may be sent again. What ran out of time has none left.
@@ -83,26 +84,27 @@ class _Call(Expected, eq=False):
 class _Finished:
     """What a further reply to a call that is over counts as, for a while.
 
-    Two dictionaries that take turns: remembering one costs a tenth of what a queue of ends costs.
+    Two dictionaries that take turns: remembering one costs a fraction of what a queue of ends did.
     """
 
     __slots__ = ("_before", "_now", "_until")
 
     def __init__(self) -> None:
-        self._now: dict[str, str] = {}
-        self._before: dict[str, str] = {}
+        self._now: dict[str, tuple[str, float]] = {}
+        self._before: dict[str, tuple[str, float]] = {}
         self._until = 0.0
 
     def add(self, call_id: str, further: str, now: float) -> None:
-        """Remember a call for at least `REMEMBERED_FOR`, if those are not over `REMEMBERED`."""
+        """Remember a call that ends *now*; the oldest are forgotten beyond `REMEMBERED`."""
         if now >= self._until or len(self._now) >= REMEMBERED:
             self._before, self._now = self._now, {}
             self._until = now + REMEMBERED_FOR
-        self._now[call_id] = further
+        self._now[call_id] = further, now
 
-    def counter_of(self, call_id: str) -> str:
+    def counter_of(self, call_id: str, now: float) -> str:
         """What a reply to it counts as; one that is not known was never made, or long ago."""
-        return self._now.get(call_id) or self._before.get(call_id, "unmatched_reply")
+        further, ended = self._now.get(call_id) or self._before.get(call_id, _NEVER)
+        return further if now - ended < REMEMBERED_FOR else "unmatched_reply"
 
 
 class Remote:
@@ -181,7 +183,7 @@ class Remote:
         call_id, _, plugin = message.subject[len(self._prefix) :].partition(".")
         call = self._calls.get(call_id)
         if call is None:
-            self._counters.count(self._finished.counter_of(call_id))
+            self._counters.count(self._finished.counter_of(call_id, self._clock()))
         elif plugin != call.plugin:
             self._counters.count("spoofed_reply")
         else:

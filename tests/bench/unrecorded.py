@@ -10,11 +10,11 @@ from hookbus.dispatch.decided import Decided
 from hookbus.dispatch.recorder import StreamRecorder
 
 
-async def record(self: StreamRecorder, made: Decided, stored_by: float | None = None) -> Decided:
-    return made
+def record(self: StreamRecorder, made: Decided) -> None:
+    pass
 
 
-async def observe(self: StreamRecorder, inbound: object, event: bytes, made: Decided) -> None:
+def observe(self: StreamRecorder, inbound: object, event: bytes, made: Decided) -> None:
     pass
 
 

@@ -49,7 +49,7 @@ class Stage:
 
     async def send(self, *ids: str) -> None:
         for name in ids:
-            await self.outbox.send("records.new", name, name.encode())
+            self.outbox.send("records.new", name, name.encode())
 
     @property
     def stream(self) -> Stream:
@@ -220,7 +220,7 @@ def test_a_message_that_no_attempt_could_store_is_given_up_at_once() -> None:
         stage = Stage()
         stage.broker.max_payload = 100
         await stage.start()
-        await stage.outbox.send("records.new", "a", b"x" * 101)
+        stage.outbox.send("records.new", "a", b"x" * 101)
         assert (len(stage.outbox), stage.counters["unrecorded"]) == (0, 1)
 
     play(scene())
@@ -231,7 +231,7 @@ def test_one_that_is_refused_for_ever_is_not_sent_again_with_each_new_one() -> N
         stage = Stage()
         await stage.start()
         await stage.watch()
-        await stage.outbox.send("nowhere.new", "lost", b"")
+        stage.outbox.send("nowhere.new", "lost", b"")
         for number in range(100):
             await stage.send(str(number))
             await asyncio.sleep(0.1)
