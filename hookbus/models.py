@@ -250,7 +250,7 @@ class EventRef(msgspec.Struct, frozen=True, gc=False):
     type: str
 
 
-class PluginRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class PluginRecord(msgspec.Struct, frozen=True, gc=False):
     """What one plugin did to one event, as the dispatcher saw it.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -182,32 +182,33 @@ def objection_of(asked: Asked) -> Objection | None:
 def record_of(asked: Asked, resolution: str) -> PluginRecord:
     """Write one hook's record."""
     binding, answer, change = asked.binding, asked.answer, asked.change
-    is_mutated = change is not None and bool(change.pointers) and resolution == "enforced"
+    pointers = change.pointers if change is not None else ()
+    # by position: each keyword of so long a list is looked for, which took longer than all the rest
     return PluginRecord(
-        plugin=binding.plugin,
-        hook=binding.hook,
-        version=answer.version or binding.version,
-        phase=binding.phase,
-        round=asked.round,
-        attempt=asked.attempt,
-        mode=binding.mode,
-        verdict=answer.verdict,
-        failure=answer.failure,
-        resolution=resolution,
-        code=answer.code,
-        reason=_reason(asked),
-        ms=asked.ms,
-        mutated=is_mutated,
-        pointers=change.pointers if change else (),
-        patch_hash=patches.patch_hash(change.operations) if change and change.pointers else None,
-        notes=asked.notes,
-        annotations=answer.annotations,
+        binding.plugin,
+        binding.hook,
+        answer.version or binding.version,
+        binding.phase,
+        asked.round,
+        asked.attempt,
+        binding.mode,
+        answer.verdict,
+        answer.failure,
+        resolution,
+        answer.code,
+        _reason(asked),
+        asked.ms,
+        bool(pointers) and resolution == "enforced",  # mutated
+        pointers,
+        patches.patch_hash(change.operations) if change is not None and pointers else None,
+        asked.notes,
+        answer.annotations,
     )
 
 
-def in_order(objections: Iterable[Objection]) -> list[Objection]:
+def in_order(objections: Sequence[Objection]) -> list[Objection]:
     """Put the primary objection first: verdicts before failures, then order; never time (R4)."""
-    return sorted(objections, key=lambda o: o.cause != "verdict")
+    return sorted(objections, key=lambda o: o.cause != "verdict") if objections else []
 
 
 def attributed(objection: Objection) -> str:
@@ -219,33 +220,44 @@ def combine(
     inbound: Inbound, generation: int, decision_id: str, ledger: Ledger, data: Any = msgspec.UNSET
 ) -> Decision:
     """Make the decision; *data* is what changed payload the emitter must use, if it changed."""
-    objections = in_order(ledger.objections)
     outcome: Outcome = "continue"
+    objections = in_order(ledger.objections)
     if objections:
         outcome, data = "block", msgspec.UNSET  # R3: no half-applied change leaks
     elif data is not msgspec.UNSET:
         outcome = "intercept"
-    primary = objections[0] if objections else None
     event = inbound.event
-    return Decision(
+    decision = Decision(
         id=decision_id,
         event=EventRef(event.id, event.source, event.type),
         outcome=outcome,
         principal=inbound.principal,
         dry_run=inbound.dry_run,
-        cause=primary.cause if primary else None,
-        code=primary.code if primary else None,
-        by=primary.by if primary else None,
-        reason=attributed(primary) if primary else None,
-        message=primary.message if primary else None,
-        others=tuple(map(_other, objections[1:])),
-        warnings=tuple(ledger.warnings),
-        conflicts=tuple(ledger.conflicts),
         records=tuple(ledger.records),
         generation=generation,
         degraded=ledger.is_degraded,
-        trace_id=trace_of(event.traceparent)[0],
+        trace_id=trace_of(event.traceparent)[0] if event.traceparent else None,
         data=data,
+    )
+    if objections:
+        decision = _blocked(decision, objections)
+    if ledger.warnings or ledger.conflicts:
+        decision = msgspec.structs.replace(
+            decision, warnings=tuple(ledger.warnings), conflicts=tuple(ledger.conflicts)
+        )
+    return decision
+
+
+def _blocked(decision: Decision, objections: Sequence[Objection]) -> Decision:
+    primary = objections[0]
+    return msgspec.structs.replace(
+        decision,
+        cause=primary.cause,
+        code=primary.code,
+        by=primary.by,
+        reason=attributed(primary),
+        message=primary.message,
+        others=tuple(map(_other, objections[1:])),
     )
 
 

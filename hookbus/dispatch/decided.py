@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -31,7 +31,7 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
 
 def decided(
     decision: Decision,
-    paths: Iterable[SecretPath] = (),
+    paths: Sequence[SecretPath] = (),
     payloads: Iterable[Payload] = (),
     *,
     is_naming: bool = True,
@@ -41,7 +41,7 @@ def decided(
     The fields of *payloads* at *paths* are named if *is_naming*, and their values kept out of the
     record (R28).
     """
-    found = [found for payload in payloads for found in secrets_in(payload.data, paths)]
+    found = [f for payload in payloads for f in secrets_in(payload.data, paths)] if paths else []
     if found:
         if is_naming:
             pointers = tuple(dict.fromkeys(pointer for pointer, _ in found))
