@@ -52,21 +52,21 @@ class ShortParser(Parser):
 
     def _take_messages(self, data: bytes) -> int:
         """Take the messages at the beginning; return where the rest is."""
-        at, length = 0, len(data)
+        at, length, take = 0, len(data), self._take
         while data.startswith(_MESSAGE, at):
-            line_end = data.find(b"\r\n", at)
+            line_end = data.find(b"\n", at)  # one byte is found twice as fast as two
             if line_end < 0:
                 break
             words = data[at + 4 : line_end].split()
             count = len(words)
             if count not in (3, 4) or not (words[1].isdigit() and words[-1].isdigit()):
                 break
-            body = line_end + 2
+            body = line_end + 1
             body_end = body + int(words[-1])
             if body_end + 2 > length:
                 break
             reply = words[2] if count == 4 else b""
-            if not self._take(int(words[1]), words[0], reply, data[body:body_end]):
+            if not take(int(words[1]), words[0], reply, data[body:body_end]):
                 break
             at = body_end + 2
         return at
@@ -76,10 +76,10 @@ def _is_cut(data: bytes) -> bool:
     """Tell whether *data* is the beginning of a message that is not a long one."""
     if not data.startswith(_MESSAGE):
         return _MESSAGE.startswith(data)
-    line_end = data.find(b"\r\n")
+    line_end = data.find(b"\n")
     if line_end < 0:
         return len(data) < MAX_CONTROL_LINE_SIZE
     words = data[4:line_end].split()
     if len(words) not in (3, 4) or not (words[1].isdigit() and words[-1].isdigit()):
         return False
-    return len(data) < line_end + 4 + int(words[-1]) <= _LONGEST_KEPT
+    return len(data) < line_end + 3 + int(words[-1]) <= _LONGEST_KEPT
