@@ -13,7 +13,6 @@ import nats.js.errors
 from nats.aio.client import DEFAULT_FLUSH_TIMEOUT, Client, Srv
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
-from nats.aio.transport import TcpTransport
 from nats.protocol.parser import PERMISSIONS_ERR, STALE_CONNECTION
 
 from hookbus.broker_needs import MAKE_ROOM, MORE_SERVERS, jetstream_problem
@@ -21,6 +20,7 @@ from hookbus.connect_errors import NO_TLS
 from hookbus.errors import Disconnected, NoResponders, RequestTimeout, TransportError
 from hookbus.message import MessageCallback, is_one_word
 from hookbus.nats_parser import ShortParser
+from hookbus.nats_socket import Socket
 
 #: JetStream's error codes for memory, storage and the account's limits that do not suffice.
 _NO_ROOM: Final = (10002, 10023, 10028, 10047)
@@ -31,8 +31,7 @@ _TOO_FEW_SERVERS: Final = (10005, 10074)
 #: swallows all, is noticed after three. One ping costs 30 µs.
 PINGS: Final[dict[str, Any]] = {"ping_interval": 1, "max_outstanding_pings": 2}
 
-#: Bytes in the socket's buffer: from here on nats-py's flusher waits for a slow broker.
-_SLOW: Final = 64 * 1024
+_WEB_SOCKETS: Final = ("ws", "wss")
 
 #: A ping that is so many seconds late says that the process was stopped, or its loop not free.
 STALLED: Final = 1.0
@@ -55,7 +54,8 @@ class NatsClient(Client):
     def __init__(self) -> None:
         super().__init__()
         self._receivers: dict[int, MessageCallback] = {}
-        self._ps = ShortParser(self, self._take)
+        self._ps = parser = ShortParser(self, self._take)
+        self._feed = parser.feed
         self._seed_of: Callable[[], str] | None = None
         self._is_write_due = False  # in this tick
         self._heard = 0  # messages, until the last ping
@@ -83,6 +83,8 @@ class NatsClient(Client):
             # Python 3.11's wait_for loses a cancellation that comes just as an attempt fails, and
             # a client that is closed meanwhile would go on trying for ever
             raise asyncio.CancelledError
+        if self._transport is None and server.uri.scheme not in _WEB_SOCKETS:
+            self._transport = Socket(self._feed)
         await super()._connect_to_server(server)
 
     def _connect_command(self) -> bytes:
@@ -112,38 +114,41 @@ class NatsClient(Client):
         self._receivers.pop(subscription._id, None)
         await subscription.unsubscribe()
 
-    def _take(self, sid: int, subject: bytes, reply: bytes, data: bytes) -> bool:
-        """Hand a message without headers to its receiver; False where nats-py has to do it."""
+    def _take(
+        self,
+        sid: int,
+        subject: bytes,
+        reply: bytes,
+        data: bytes,
+        headers: dict[str, str] | None = None,
+    ) -> bool:
+        """Hand a message to its receiver; False where nats-py has to do it.
+
+        All in one place: a dispatcher takes n + 1 messages for an event.
+        """
         callback = self._receivers.get(sid)
         if callback is None:  # JetStream's, and what is not subscribed any more
             return False
-        self._deliver(callback, subject, reply, data, None)
+        stats = self.stats
+        stats["in_msgs"] += 1
+        stats["in_bytes"] += len(data)
+        try:
+            message = Received(subject.decode(), reply.decode(), data, headers)
+        except UnicodeDecodeError:  # the broker routes any bytes
+            return True
+        try:
+            callback(message)
+        except Exception:
+            log.exception("the callback for %r failed", message.subject)
         return True
 
     async def _process_msg(
         self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes
     ) -> None:
-        callback = self._receivers.get(sid)
-        if callback is None:  # JetStream's, and what is not subscribed any more
+        if sid in self._receivers:
+            self._take(sid, subject, reply, data, await self._process_headers(headers))
+        else:
             await super()._process_msg(sid, subject, reply, data, headers)
-            return
-        self._deliver(callback, subject, reply, data, await self._process_headers(headers))
-
-    def _deliver(
-        self,
-        callback: MessageCallback,
-        subject: bytes,
-        reply: bytes,
-        data: bytes,
-        headers: dict[str, str] | None,
-    ) -> None:
-        self.stats["in_msgs"] += 1
-        self.stats["in_bytes"] += len(data)
-        try:
-            message = Received(subject.decode(), reply.decode(), data, headers)
-        except UnicodeDecodeError:  # the broker routes any bytes
-            return
-        self._call(callback, message)
 
     def _call(self, callback: MessageCallback, message: Any) -> None:
         try:
@@ -190,25 +195,11 @@ class NatsClient(Client):
         self._is_write_due = False
         if not self._pending or not self.is_connected:
             return  # what a lost connection leaves is forgotten, and a closing one writes it itself
-        socket = self._socket
-        if (
-            socket is not None
-            and socket.get_write_buffer_size() < _SLOW
-            and not socket.is_closing()
-        ):
-            socket.write(b"".join(self._pending))
+        if isinstance(self._transport, Socket) and self._transport.write_at_once(self._pending):
             self._pending.clear()
             self._pending_data_size = 0
         elif self._flush_queue is not None and self._flush_queue.empty():
             self._flush_queue.put_nowait(asyncio.get_running_loop().create_future())
-
-    @property
-    def _socket(self) -> asyncio.WriteTransport | None:
-        """asyncio's transport below nats-py's; None for a WebSocket, and when there is none."""
-        if isinstance(self._transport, TcpTransport) and self._transport._io_writer is not None:
-            below: asyncio.WriteTransport = self._transport._io_writer.transport
-            return below
-        return None
 
     async def _send_ping(self, future: asyncio.Future[bool] | None = None) -> None:
         # nats-py takes nothing but a PONG for a sign of life; under load that stands behind all
@@ -264,8 +255,8 @@ class NatsClient(Client):
         TLS handshake failed, because asyncio put the reader of TLS in the place of its own.
         """
         self.discard_unsent()
-        if (socket := self._socket) is not None:
-            socket.abort()
+        if isinstance(self._transport, Socket):
+            self._transport.abort()
         if for_good:
             self._transport = None
 

@@ -60,7 +60,7 @@ class NatsTransport(Transport):
         """Prepare only: use `connect`."""
         self._url = without_password(url)
         self._client = NatsClient()
-        self._inbox = Inbox(principal, self.publish)
+        self._inbox = Inbox(principal, self.post, self.ready)
         self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._is_open = False
         self._is_closed = False

@@ -184,8 +184,8 @@ class PluginServer:
         self._endpoints[name].done(self._clock() - arrived, "" if body else "timed out")
         if body is None:
             self._expired += 1
-        else:
-            await self._publish(message.reply, body)
+        elif not self._post(message.reply, body):
+            await self._transport.ready()
 
     async def _on_observed(self, hook: Hook, message: Message, arrived: float) -> None:
         error = await self._observing.take(hook, message)
@@ -193,10 +193,15 @@ class PluginServer:
             self._endpoints[hook.options.name].done(self._clock() - arrived, error)
 
     async def _publish(self, reply: str, body: bytes) -> None:
+        if not self._post(reply, body):
+            await self._transport.ready()
+
+    def _post(self, reply: str, body: bytes) -> bool:
         try:
-            await self._transport.publish(reply, body)
+            return self._transport.post(reply, body)
         except TransportError as e:
             log.warning("answer_not_sent: %s", e)
+            return True
 
     def _on_config(self, message: Message) -> None:
         try:

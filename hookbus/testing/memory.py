@@ -184,7 +184,7 @@ class MemoryTransport:
         self._disconnect_callbacks: list[Callable[[], None]] = []
         self._reconnect_callbacks: list[Callable[[], None]] = []
         self._denied_callbacks: list[Callable[[str], None]] = []
-        self._inbox = Inbox(principal, self.publish)
+        self._inbox = Inbox(principal, self.post, self.ready)
         broker.join(self)
         broker.add(_Interest(self, self._inbox.subject, self._inbox.on_message, queue=""))
 

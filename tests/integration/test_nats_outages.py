@@ -15,7 +15,7 @@ from nats.aio.client import Client
 
 from hookbus.broker import EmbeddedBroker
 from hookbus.errors import Disconnected
-from hookbus.transport import NatsTransport
+from hookbus.transport import Message, NatsTransport
 from tests.integration.worlds import SOON, Recorder, Runner, tasks_since
 
 
@@ -101,6 +101,43 @@ def test_a_broker_that_hangs_is_noticed_though_much_waits_to_be_sent(
         await transport.flush()
         # what the kernel had taken may come, what waited behind it may not
         assert [data for data in received if data.startswith(b"%d\0" % last)] == []
+        await transport.close()
+
+    run(scenario())
+
+
+def test_a_slow_broker_is_told_to_who_posts_and_gets_all_in_its_order(
+    run: Runner, own_broker: EmbeddedBroker
+) -> None:
+    async def scenario() -> None:
+        transport = await NatsTransport.connect(
+            own_broker.url, options={"ping_interval": SOON, "pending_size": 1024 * 1024}
+        )
+        received: list[int] = []
+        all_came = asyncio.Event()
+
+        def take(message: Message) -> None:
+            received.append(int(message.data.rstrip(b"\0")))
+            if not message.reply:
+                all_came.set()
+
+        await transport.subscribe("a", take)
+        await transport.flush()
+        posted = 0
+        os.kill(own_broker.pid, signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(SOON):
+                while transport.post("a", b"%d" % posted + bytes(64 * 1024), reply="more"):
+                    posted += 1
+                    await asyncio.sleep(0)
+        finally:
+            os.kill(own_broker.pid, signal.SIGCONT)
+        await transport.ready()
+        assert transport.post("a", b"%d" % (posted + 1))
+        async with asyncio.timeout(SOON):
+            await all_came.wait()
+
+        assert received == list(range(posted + 2))
         await transport.close()
 
     run(scenario())

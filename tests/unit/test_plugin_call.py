@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -210,3 +211,40 @@ def test_an_observer_that_raises_failed() -> None:
         ask(plugin)
 
     assert failed.value.failure == "service_error"
+
+
+def test_a_handler_that_answers_although_it_was_stopped_leaves_its_caller_alone() -> None:
+    plugin = Plugin("a", version="1.0.0")
+
+    @plugin.hook("message_received", phase="validate", timeout_ms=100)
+    async def stubborn(event: HookEvent[Any]) -> Verdict:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(1)
+        return Block("all the same")
+
+    async def scenario() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+
+        assert await call_plugin(plugin, "message_received", {"text": "hi"}) == Block(
+            "all the same"
+        )
+
+        assert task.cancelling() == 0
+
+    run_virtual(scenario())
+
+
+def test_the_timeout_of_a_handlers_caller_is_the_callers() -> None:
+    plugin = Plugin("a", version="1.0.0")
+
+    @plugin.hook("message_received", phase="validate", timeout_ms=1_000)
+    async def slow(event: HookEvent[Any]) -> None:
+        await asyncio.sleep(2)
+
+    async def scenario() -> None:
+        with pytest.raises(TimeoutError):  # and no PluginFailed: the handler's time is not over
+            async with asyncio.timeout(0.5):
+                await call_plugin(plugin, "message_received", {"text": "hi"})
+
+    run_virtual(scenario())
