@@ -172,8 +172,7 @@ class _Reply(msgspec.Struct, frozen=True, gc=False):
 def _check_kind(to: Connection) -> None:
     if to.kind not in (None, KIND):
         raise CredentialsError(
-            f"credentials {str(to.creds)!r} of {to.principal!r}: expected kind {KIND!r}, found"
-            f" {to.kind!r}: a dispatcher in this process asks plugins and records decisions,"
-            f" which they may not; 'hookbus credentials create {KIND} {to.principal}' in another"
-            " folder, or under another name, makes such"
+            f"credentials {str(to.creds)!r} of {to.principal!r}: expected those of kind {KIND!r},"
+            f" found {to.kind!r}: a dispatcher in this process asks plugins and records decisions"
+            f" under its emitter's name; make some: 'hookbus credentials create {KIND} NAME'"
         )
