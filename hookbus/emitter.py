@@ -116,22 +116,12 @@ class Emitter:
                 principal's.
         """
         to, options = reach(url, principal, connection)
-        return cls.over(
-            partial(NatsTransport.connect, to.nats_url, principal=to.principal, **options),
-            source=source,
-            principal=to.principal,
-            on_unavailable=on_unavailable,
-            timeout=timeout,
+        emitter = cls(
+            source=source, principal=to.principal, on_unavailable=on_unavailable, timeout=timeout
         )
-
-    @classmethod
-    def over(cls, connect: Callable[[], Awaitable[Connected]], **options: Any) -> Self:
-        """Prepare an emitter with a connection that *connect* makes, at once or in a while.
-
-        *options* are those of :class:`Emitter`.
-        """
-        emitter = cls(**options)
-        emitter._connect = connect
+        emitter._connect = partial(
+            NatsTransport.connect, to.nats_url, principal=to.principal, **options
+        )
         return emitter
 
     @property
@@ -332,6 +322,13 @@ class Emitter:
             reason=reason,
             data=None,
         )
+
+
+def emitter_over(connect: Callable[[], Awaitable[Connected]], **options: Any) -> Emitter:
+    """Prepare an emitter that opens what *connect* makes; *options* are those of Emitter."""
+    emitter = Emitter(**options)
+    emitter._connect = connect
+    return emitter
 
 
 def _json_values(data: Any) -> Any:

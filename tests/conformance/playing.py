@@ -11,7 +11,7 @@ import msgspec
 
 from hookbus import subjects, verdict_bytes
 from hookbus.errors import ControlError, InvalidEvent, Unavailable
-from hookbus.local import Local
+from hookbus.local.connection import LocalConnection
 from hookbus.message import Requests
 from hookbus.models import Decision
 from tests.conformance.cast import Cast
@@ -217,7 +217,9 @@ class Performance:
         if principal not in self._emitting:
             made: Requests = self._bus.transport
             if self._is_local:
-                made = Local(self._bus.dispatcher, self._bus.dispatcher_transport, principal)
+                made = LocalConnection(
+                    self._bus.dispatcher, self._bus.dispatcher_transport, principal
+                )
             elif principal != subjects.ANONYMOUS:
                 made = await self._bus.connect(principal)
             self._emitting[principal] = made

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 import hookbus.local
 from hookbus import Emitter, InvalidEvent, Unavailable, subjects, verdict_bytes
 from hookbus.errors import ConnectFailed, InvalidOption
-from hookbus.local import Local
+from hookbus.local.connection import LocalConnection
 from tests.flow.bus import HI, TIMEOUT, Bus
 from tests.flow.scripted import CONTINUE, SILENCE, Scripted, says
 
@@ -27,7 +28,7 @@ async def emitter_on(bus: Bus, *, principal: str = "chat", **options: Any) -> Em
     """An emitter whose dispatcher, the last of the bus, is in this process, and can be cut off."""
     role = await bus.start_dispatcher(can_cut=True, local_to="/chat")
     await bus.served()
-    local = Local(role, bus.dispatcher_transport, principal)
+    local = LocalConnection(role, bus.dispatcher_transport, principal)
     return Emitter(
         local, **{"source": "/chat", "timeout": TIMEOUT, "principal": principal, **options}
     )
@@ -250,7 +251,7 @@ async def test_closing_decides_what_is_in_flight_records_it_and_leaves(bus: Bus)
     guard = Scripted("guard", CONTINUE.at(0.2))
     await bus.start_registry()
     role = await bus.start_dispatcher(local_to="/chat")
-    local = Local(role, bus.dispatcher_transport, "chat")
+    local = LocalConnection(role, bus.dispatcher_transport, "chat")
     emitter = Emitter(local, source="/chat", timeout=TIMEOUT)
     await bus.add(guard)
     in_flight = bus.begin(emitter.emit("message_received", HI))
@@ -342,6 +343,39 @@ async def test_a_forked_child_is_refused_and_its_parent_goes_on(nats_bus: Bus) -
     assert "the process that this one was forked from" in refused
     assert "hookbus.local.connect()" in refused
     assert outcome == "continue"
+
+
+KILLED = """
+import asyncio, os, signal, sys
+import hookbus.local
+
+async def main():
+    async with hookbus.local.connect(sys.argv[1], source="/chat", timeout=5.0) as bus:
+        print((await bus.emit("message_received", {"text": "first"})).id)
+        decision = await bus.emit("message_received", {"text": "hi"})
+        os.write(1, decision.id.encode())
+        os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+async def test_what_a_killed_emitter_was_told_is_recorded(nats_bus: Bus) -> None:
+    await nats_bus.start_registry()
+    await nats_bus.add(Scripted("guard"))
+    command = (sys.executable, "-u", "-c", KILLED, nats_bus.url)
+
+    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+    said, _ = await process.communicate()
+
+    assert process.returncode == -signal.SIGKILL
+    told = said.decode().split()
+    assert len(told) == 2
+    for place, decision in enumerate(told):
+        message = None
+        while message is None:
+            message = await nats_bus.streams.read(DECISIONS, place + 1)
+        assert msgspec.json.decode(message.data)["id"] == decision
 
 
 async def test_an_emitter_that_need_not_have_a_bus_comes_onto_it_when_it_is_there(

@@ -1,7 +1,4 @@
-"""Local dispatch: the same Emitter, with the dispatcher in the emitter's own process.
-
-The event is decided here; plugins are asked over the broker, and records go to the streams.
-"""
+"""What an emitter has instead of a connection when its dispatcher is in the same process."""
 
 from __future__ import annotations
 
@@ -9,73 +6,22 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import msgspec
 
 from hookbus import __version__, subjects
 from hookbus.config.connection import Connection
-from hookbus.emitter import DEFAULT_TIMEOUT, Emitter, OnUnavailable
-from hookbus.errors import (
-    ConnectFailed,
-    CredentialsError,
-    Disconnected,
-    HookbusError,
-    PayloadTooLarge,
-)
+from hookbus.dispatch.role import DispatcherRole
+from hookbus.errors import ConnectFailed, Disconnected, HookbusError, PayloadTooLarge
 from hookbus.inbox import Inbox
 from hookbus.keyvalue import NatsKeyValue
-from hookbus.link import Connected, reach
+from hookbus.link import Connected
 from hookbus.message import Message
 from hookbus.transport import NatsTransport, Transport
 
-try:
-    from hookbus.dispatch.role import DispatcherRole
-except ModuleNotFoundError as e:
-    raise ModuleNotFoundError(
-        f"hookbus.local decides in this process, and needs the module {e.name!r} for that:"
-        " pip install 'hookbus[server]'",
-        name=e.name,
-    ) from e
 
-__all__ = ["Local", "connect"]
-
-KIND: Final = "local"  # of credentials
-
-
-def connect(
-    url: str | None = None,
-    *,
-    source: str,
-    principal: str = subjects.ANONYMOUS,
-    on_unavailable: OnUnavailable = "raise",
-    timeout: float | None = DEFAULT_TIMEOUT,
-    **connection: Any,
-) -> Emitter:
-    """Prepare an emitter that decides its events itself, opened by ``async with`` or ``open()``.
-
-    Everything is as of :meth:`hookbus.Emitter.connect`; the credentials are of kind ``local``.
-
-    >>> async with hookbus.local.connect("nats://127.0.0.1:4222", source="/chat") as bus:
-    ...     decision = await bus.emit("message_received", {"text": "hi"}, timeout=0.5)
-
-    Raises:
-        InvalidOption, TypeError: An option cannot be.
-        SettingsError: A file or a variable cannot be used, or the credentials are another
-            principal's, or of another kind.
-    """
-    to, options = reach(url, principal, connection)
-    _check_kind(to)
-    return Emitter.over(
-        partial(Local.open, to, source, {"name": "hookbus-local", **options}),
-        source=source,
-        principal=to.principal,
-        on_unavailable=on_unavailable,
-        timeout=timeout,
-    )
-
-
-class Local(Connected):
+class LocalConnection(Connected):
     """A dispatcher that only this process asks; it stands where an emitter has a connection."""
 
     def __init__(self, role: DispatcherRole, transport: Transport, principal: str) -> None:
@@ -167,12 +113,3 @@ class _Reply(msgspec.Struct, frozen=True, gc=False):
     data: bytes
     headers: dict[str, str] | None
     reply: str = ""
-
-
-def _check_kind(to: Connection) -> None:
-    if to.kind not in (None, KIND):
-        raise CredentialsError(
-            f"credentials {str(to.creds)!r} of {to.principal!r}: expected those of kind {KIND!r},"
-            f" found {to.kind!r}: a dispatcher in this process asks plugins and records decisions"
-            f" under its emitter's name; make some: 'hookbus credentials create {KIND} NAME'"
-        )
