@@ -16,7 +16,8 @@ import pytest
 
 import hookbus.local
 from hookbus import Emitter, InvalidEvent, Unavailable, subjects, verdict_bytes
-from hookbus.errors import ConnectFailed, InvalidOption
+from hookbus.dispatch.role import DispatcherRole
+from hookbus.errors import ConnectFailed, Disconnected, InvalidOption
 from hookbus.local.connection import LocalConnection
 from tests.flow.bus import HI, TIMEOUT, Bus
 from tests.flow.scripted import CONTINUE, SILENCE, Scripted, says
@@ -361,7 +362,8 @@ asyncio.run(main())
 
 
 async def test_what_a_killed_emitter_was_told_is_recorded(nats_bus: Bus) -> None:
-    await nats_bus.start_registry()
+    # nothing else than the record is sent when the decision is there
+    await nats_bus.start_registry(types={"message_received": {"record_payload": "none"}})
     await nats_bus.add(Scripted("guard"))
     command = (sys.executable, "-u", "-c", KILLED, nats_bus.url)
 
@@ -396,6 +398,28 @@ async def test_an_emitter_that_need_not_have_a_bus_comes_onto_it_when_it_is_ther
 
     assert (without.outcome, without.code) == ("block", "disconnected")
     assert (decision.outcome, decision.code) == ("continue", None)
+
+
+async def test_a_connection_that_is_lost_as_it_begins_is_tried_again(
+    nats_bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await nats_bus.start_registry()
+    start, failures = DispatcherRole.start, [Disconnected("lost")]
+
+    async def fails_once(role: DispatcherRole) -> None:
+        await start(role)
+        if failures:
+            raise failures.pop()
+
+    monkeypatch.setattr(DispatcherRole, "start", fails_once)
+    async with hookbus.local.connect(
+        nats_bus.url, source="/chat", on_unavailable="block", timeout=TIMEOUT
+    ) as bus:
+        await nats_bus.until(lambda: bus.is_connected)
+        assert (await bus.emit("message_received", HI)).outcome == "continue"
+        answers = await nats_bus.ask("PING", subjects.DISPATCHER_SERVICE)
+
+    assert len(answers) == 1  # nothing is left of the first
 
 
 def test_options_that_cannot_be_are_refused_where_they_are_said() -> None:
