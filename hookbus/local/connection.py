@@ -91,7 +91,7 @@ class LocalConnection(Connected):
             raise PayloadTooLarge(len(data), self._transport.max_payload)
         self._role.ingress.take(subject, data, headers, partial(self._deliver, reply))
 
-    async def _deliver(self, reply: str, body: bytes, headers: dict[str, str] | None) -> None:
+    def _deliver(self, reply: str, body: bytes, headers: dict[str, str] | None) -> None:
         self._inbox.on_message(_Reply(reply, body, headers))
 
     def _check_loop(self) -> None:
