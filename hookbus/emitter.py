@@ -13,7 +13,6 @@ import msgspec
 
 from hookbus import json_values, subjects
 from hookbus.attributes import check_attributes, check_dry_run, check_source, check_timeout
-from hookbus.config.connection import connection_to, nats_options
 from hookbus.decided import decided, raise_refusal, unavailable
 from hookbus.errors import (
     ConnectFailed,
@@ -25,11 +24,11 @@ from hookbus.errors import (
     RequestTimeout,
     Unavailable,
 )
-from hookbus.link import Link
+from hookbus.link import Connected, Link, reach
 from hookbus.message import Message, Requests
 from hookbus.models import Cause, Decision, EventRef, Outcome
 from hookbus.timestamp import now
-from hookbus.transport import NatsTransport, Transport
+from hookbus.transport import NatsTransport
 from hookbus.wire.call import whole_milliseconds
 from hookbus.wire.decision import is_stored
 
@@ -37,9 +36,6 @@ OnUnavailable: TypeAlias = Literal["raise", "block", "continue"]
 
 DEFAULT_TIMEOUT: Final = 1.0  # seconds
 LONGEST_WAIT: Final = 31.0  # seconds; an event without a timeout of its own may take up to 30
-
-_CONNECTION_OPTIONS: Final = ("name", "connect_timeout", "options")
-_FILES: Final[tuple[str, ...]] = ("creds", "tls_ca", "tls_cert", "tls_key")
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +84,7 @@ class Emitter:
         self._principal = principal
         self._on_unavailable = on_unavailable
         self._timeout = timeout
-        self._connect: Callable[[], Awaitable[Transport]] | None = None
+        self._connect: Callable[[], Awaitable[Connected]] | None = None
         self._link: Link | None = None
 
     @classmethod
@@ -119,16 +115,12 @@ class Emitter:
             SettingsError: A file or a variable cannot be used, or the credentials are another
                 principal's.
         """
-        _check_connection(connection)
-        files = {name: connection.pop(name) for name in _FILES if name in connection}
-        to = connection_to(url, principal, **files)
-        if made := nats_options(to):
-            connection["options"] = {**made, **(connection.get("options") or {})}
+        to, options = reach(url, principal, connection)
         emitter = cls(
             source=source, principal=to.principal, on_unavailable=on_unavailable, timeout=timeout
         )
         emitter._connect = partial(
-            NatsTransport.connect, to.nats_url, principal=to.principal, **connection
+            NatsTransport.connect, to.nats_url, principal=to.principal, **options
         )
         return emitter
 
@@ -332,12 +324,11 @@ class Emitter:
         )
 
 
-def _check_connection(options: Mapping[str, Any]) -> None:
-    if unknown := sorted(options.keys() - {*_CONNECTION_OPTIONS, *_FILES}):
-        known = ", ".join((*_FILES, *_CONNECTION_OPTIONS))
-        raise TypeError(f"unknown options of the connection: {unknown}; expected some of {known}")
-    if "connect_timeout" in options:
-        check_timeout(options["connect_timeout"] or 0, "connect_timeout")
+def emitter_over(connect: Callable[[], Awaitable[Connected]], **options: Any) -> Emitter:
+    """Prepare an emitter that opens what *connect* makes; *options* are those of Emitter."""
+    emitter = Emitter(**options)
+    emitter._connect = connect
+    return emitter
 
 
 def _json_values(data: Any) -> Any:

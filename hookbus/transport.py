@@ -152,7 +152,6 @@ class NatsTransport(Transport):
         return self._client.jetstream(timeout=JETSTREAM_TIMEOUT)
 
     def new_inbox(self) -> str:
-        """Return a fresh subject that this connection may subscribe to."""
         return self._inbox.new_subject()
 
     async def publish(

@@ -29,6 +29,9 @@ class Transport(Protocol):
     def max_payload(self) -> int:
         """The largest message the broker takes, in bytes."""
 
+    def new_inbox(self) -> str:
+        """Return a fresh subject that this connection may subscribe to, and below it."""
+
     async def publish(
         self,
         subject: str,

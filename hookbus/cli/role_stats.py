@@ -39,14 +39,19 @@ class RoleStats(msgspec.Struct, frozen=True, kw_only=True):
     generation: int
 
     @property
+    def local_to(self) -> str | None:
+        """The source of the emitter in whose process it is (`hookbus.local`); else None."""
+        return self.metadata.get("local")
+
+    @property
     def name(self) -> str:
-        """``"dispatcher 5f0c3a1b (pid 12 on web-1)"``"""
+        """``"dispatcher 5f0c3a1b (pid 12 on web-1)"``, or ``"… (local to /chat, pid 12 …)"``"""
         kind = type(self).__name__.removesuffix("Stats").lower()
-        where = ""
+        where = [f"local to {self.local_to}"] if self.local_to is not None else []
         if "pid" in self.metadata:
             host = self.metadata.get("host", "an unknown host")
-            where = f" (pid {self.metadata['pid']} on {host})"
-        return f"{kind} {self.instance[:8]}{where}"
+            where.append(f"pid {self.metadata['pid']} on {host}")
+        return f"{kind} {self.instance[:8]}" + (f" ({', '.join(where)})" if where else "")
 
 
 class RegistryStats(RoleStats, frozen=True, kw_only=True):

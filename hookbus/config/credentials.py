@@ -29,7 +29,7 @@ class Credentials:
 
     Attributes:
         kind: ``emitter``, ``plugin``, ``dispatcher``, ``registry``, ``runner``, ``operator``,
-            ``viewer`` or ``backtester``.
+            ``viewer``, ``backtester`` or ``local``.
         principal: the name that the broker binds this key to.
         seed: the secret half of an NKey; it is never shown.
     """

@@ -10,13 +10,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import os
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-from hookbus import subjects
 from hookbus.errors import PayloadTooLarge, TransportError
 from hookbus.loop import clock_of
 from hookbus.measures import Counters
@@ -78,7 +76,7 @@ class Outbox:
         self._transport = transport
         self._stream = stream
         self._counters = counters
-        self._prefix = f"{subjects.inbox(subjects.DISPATCHER_QUEUE)}.{os.urandom(16).hex()}."
+        self._prefix = f"{transport.new_inbox()}."
         self._loop = asyncio.get_running_loop()
         self._clock = clock_of(self._loop)
         self._tokens = map(str, itertools.count())

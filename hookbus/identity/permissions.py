@@ -9,7 +9,15 @@ from typing import Final, Literal, get_args
 from hookbus import subjects
 
 Kind = Literal[
-    "emitter", "plugin", "dispatcher", "registry", "runner", "operator", "viewer", "backtester"
+    "emitter",
+    "plugin",
+    "dispatcher",
+    "registry",
+    "runner",
+    "operator",
+    "viewer",
+    "backtester",
+    "local",
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
@@ -60,6 +68,8 @@ def permissions_of(kind: Kind, name: str, plugins: Sequence[str] = ()) -> Permis
             return _operator(name)
         case "backtester":
             return _backtester(name)
+        case "local":
+            return _local(name)
     return _viewer(name)
 
 
@@ -83,25 +93,8 @@ def _runner(name: str, plugins: Sequence[str]) -> Permissions:
 
 
 def _dispatcher() -> Permissions:
-    bucket = subjects.bucket_stream(subjects.CONFIG_BUCKET)
-    # each with and without more tokens: the API's newer forms name key or consumer in the subject
-    reading = [
-        subject
-        for operation in ("STREAM.INFO", "STREAM.MSG.GET", "DIRECT.GET", "CONSUMER.CREATE")
-        for subject in (_api(operation, bucket), _api(operation, bucket, ">"))
-    ]
     return Permissions(
-        publish=(
-            "hookbus.call.>",
-            "hookbus.decision.>",
-            "hookbus.observe.>",
-            "hookbus.input.>",
-            f"{subjects.INBOX}>",
-            *reading,
-            _api("CONSUMER.INFO", bucket, ">"),
-            _api("CONSUMER.DELETE", bucket, ">"),
-            "$JS.FC.>",
-        ),
+        publish=_deciding(),
         subscribe=(
             f"{subjects.EMIT_ALL} {subjects.DISPATCHER_QUEUE}",
             f"{subjects.NOTIFY_ALL} {subjects.DISPATCHER_QUEUE}",
@@ -109,6 +102,44 @@ def _dispatcher() -> Permissions:
             _inbox("dispatcher"),
             *_service(subjects.DISPATCHER_SERVICE),
         ),
+    )
+
+
+def _local(name: str) -> Permissions:
+    """A dispatcher in the process of its emitter: it hears no event of others.
+
+    Not `may_respond`: viewers ask dispatchers, who answer inboxes only, as `_looking` says.
+    """
+    return Permissions(
+        publish=_deciding(),
+        subscribe=(
+            f"{subjects.REPLY}>",
+            subjects.announced("*"),
+            _inbox(name),
+            *_service(subjects.DISPATCHER_SERVICE),
+        ),
+    )
+
+
+def _deciding() -> tuple[str, ...]:
+    """Ask plugins, answer, record what came of it, and follow the configuration."""
+    bucket = subjects.bucket_stream(subjects.CONFIG_BUCKET)
+    # each with and without more tokens: the API's newer forms name key or consumer in the subject
+    reading = [
+        subject
+        for operation in ("STREAM.INFO", "STREAM.MSG.GET", "DIRECT.GET", "CONSUMER.CREATE")
+        for subject in (_api(operation, bucket), _api(operation, bucket, ">"))
+    ]
+    return (
+        "hookbus.call.>",
+        "hookbus.decision.>",
+        "hookbus.observe.>",
+        "hookbus.input.>",
+        f"{subjects.INBOX}>",
+        *reading,
+        _api("CONSUMER.INFO", bucket, ">"),
+        _api("CONSUMER.DELETE", bucket, ">"),
+        "$JS.FC.>",
     )
 
 

@@ -109,15 +109,16 @@ class Bus:
         return self.registry
 
     async def start_dispatcher(
-        self, *, can_cut: bool = False, denied: Sequence[str] = ()
+        self, *, can_cut: bool = False, denied: Sequence[str] = (), local_to: str | None = None
     ) -> DispatcherRole:
-        """Host one more dispatcher over its own connection."""
+        """Host one more dispatcher over its own connection; *local_to* is as of DispatcherRole."""
         transport = await self.connect("dispatcher", can_cut=can_cut, denied=denied)
         self.dispatcher_transport = transport
         role = DispatcherRole(
             transport,
             lambda: self._backend.bucket(transport, subjects.CONFIG_BUCKET),
             version="0.1.0",
+            local_to=local_to,
         )
         await role.start()
         self.dispatchers.append(role)

@@ -196,6 +196,9 @@ class MemoryTransport:
     def max_payload(self) -> int:
         return self._broker.max_payload
 
+    def new_inbox(self) -> str:
+        return self._inbox.new_subject()
+
     async def publish(
         self,
         subject: str,

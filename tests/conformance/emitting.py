@@ -8,8 +8,8 @@ import msgspec
 
 from hookbus import subjects
 from hookbus.emitter import Emitter
+from hookbus.message import Requests
 from hookbus.models import Decision
-from hookbus.transport import Transport
 from tests.conformance.notation import expand
 from tests.conformance.table import TYPE
 
@@ -42,7 +42,7 @@ def data_of(given: dict[str, Any]) -> Any:
 
 
 async def send(
-    transport: Transport, data: Any, given: dict[str, Any], scale: float
+    transport: Requests, data: Any, given: dict[str, Any], scale: float
 ) -> Decision | None:
     """Emit one event, or only notify of it: then there is no decision."""
     within = given["within"] * scale / 1000 if "within" in given else None

@@ -11,8 +11,9 @@ import msgspec
 
 from hookbus import subjects, verdict_bytes
 from hookbus.errors import ControlError, InvalidEvent, Unavailable
+from hookbus.local.connection import LocalConnection
+from hookbus.message import Requests
 from hookbus.models import Decision
-from hookbus.transport import Transport
 from tests.conformance.cast import Cast
 from tests.conformance.comparing import (
     call_line,
@@ -32,16 +33,17 @@ PATIENCE = 3.0  # seconds for what comes after the decision, as a late reply doe
 
 
 class Performance:
-    """Plays one case on one bus."""
+    """Plays one case on one bus; *is_local* has the dispatcher in the emitter's process."""
 
-    def __init__(self, case: Case, stage: Stage, bus: Bus) -> None:
+    def __init__(self, case: Case, stage: Stage, bus: Bus, *, is_local: bool = False) -> None:
         self.problems: list[str] = []
         self._case = case
         self._stage = stage
         self._bus = bus
         self._scale = stage.scale(case.scale)
         self._cast: Cast = stage.cast(bus, case.id)
-        self._emitting: dict[str, Transport] = {subjects.ANONYMOUS: bus.transport}
+        self._is_local = is_local
+        self._emitting: dict[str, Requests] = {}
         self._begun: dict[str, asyncio.Task[Any]] = {}
         self._decisions: list[Decision] = []
         self._answers: list[str] = []
@@ -52,7 +54,9 @@ class Performance:
         if not self._case.has("registry"):
             await self._on_registry()
         await self._bus.start_dispatcher(
-            can_cut=self._case.has("cut"), denied=self._denied_in_memory()
+            can_cut=self._case.has("cut"),
+            denied=self._denied_in_memory(),
+            local_to="/test" if self._is_local else None,
         )
         for place, lines in self._plugins():
             await self._join(lines, place)
@@ -209,9 +213,16 @@ class Performance:
             self.problems.append(f"data: expected {right!r}, got {decision.data!r}")
         return {**of_decision(decision), "elapsed": ms, "below": ms}
 
-    async def _connection(self, principal: str) -> Transport:
+    async def _connection(self, principal: str) -> Requests:
         if principal not in self._emitting:
-            self._emitting[principal] = await self._bus.connect(principal)
+            made: Requests = self._bus.transport
+            if self._is_local:
+                made = LocalConnection(
+                    self._bus.dispatcher, self._bus.dispatcher_transport, principal
+                )
+            elif principal != subjects.ANONYMOUS:
+                made = await self._bus.connect(principal)
+            self._emitting[principal] = made
         return self._emitting[principal]
 
     def _compare(self, expected: dict[str, Any], found: dict[str, Any]) -> None:

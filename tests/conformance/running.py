@@ -33,10 +33,10 @@ class Result:
     seconds: float
 
 
-def run_in_memory(case: Case) -> Result:
-    """Play *case* with virtual time."""
+def run_in_memory(case: Case, *, is_local: bool = False) -> Result:
+    """Play *case* with virtual time; *is_local* has the dispatcher in the emitter's process."""
     started = time.monotonic()
-    problems = run_virtual(_play(case, MemoryStage(), VIRTUAL_PATIENCE))
+    problems = run_virtual(_play(case, MemoryStage(), VIRTUAL_PATIENCE, is_local=is_local))
     return Result(problems, time.monotonic() - started)
 
 
@@ -98,11 +98,13 @@ async def _play_all(
     return {case.id: result for case, result in zip(cases, results, strict=True)}
 
 
-async def _play(case: Case, stage: Stage, patience: float) -> tuple[str, ...]:
+async def _play(
+    case: Case, stage: Stage, patience: float, *, is_local: bool = False
+) -> tuple[str, ...]:
     problems: list[str] = []
     try:
         async with asyncio.timeout(patience), Bus(stage.engine) as bus:
-            performance = Performance(case, stage, bus)
+            performance = Performance(case, stage, bus, is_local=is_local)
             problems = performance.problems
             await performance.play()
     except Exception:  # whatever a case dies of is told beside the others

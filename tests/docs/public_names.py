@@ -19,6 +19,7 @@ from hookbus.config.schema import attributes_of
 #: In the order of docs/api.md. All else may change without a word.
 PUBLIC_MODULES = (
     "hookbus",
+    "hookbus.local",
     "hookbus.testing",
     "hookbus.models",
     "hookbus.errors",

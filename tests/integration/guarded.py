@@ -30,6 +30,7 @@ CAST: tuple[tuple[Kind, str, tuple[str, ...]], ...] = (
     ("operator", "boss", ()),
     ("viewer", "eve", ()),
     ("backtester", "tess", ()),
+    ("local", "near", ()),
 )
 
 

@@ -14,10 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from hookbus import Emitter, SyncEmitter, Unavailable
+from hookbus import Decision, Emitter, SyncEmitter, Unavailable
+from hookbus import local as hookbus_local
 from hookbus.config.connection import Connection, nats_options
 from hookbus.config.credentials import read_credentials
-from hookbus.errors import ConnectRefused, PublishDenied, SettingsError
+from hookbus.errors import (
+    ConnectRefused,
+    CredentialsError,
+    PublishDenied,
+    SettingsError,
+    SubscriptionDenied,
+)
 from hookbus.transport import NatsTransport
 from tests.integration.commands import (
     HOOKBUS,
@@ -119,6 +126,59 @@ def test_every_flow_works_with_the_rights_of_its_kind_and_no_more(bus: SecureBus
     assert listed == 0
     assert bus_command(bus, "operator", "plugins", "mode", "guard", "--reset") == 0
     assert violations(bus) == before
+
+
+def test_an_emitter_that_dispatches_itself_needs_no_rights_but_its_kinds(bus: SecureBus) -> None:
+    near = bus.create("local", "near")
+    before = violations(bus)
+
+    async def scenario() -> list[Decision]:
+        async with hookbus_local.connect(
+            bus.url, source="/near", creds=near, timeout=PATIENCE
+        ) as emitter:
+            yes = await emitter.emit("message_received", {"text": "yes"}, id="near-yes")
+            await emitter.notify("message_received", {"text": "told"}, id="near-told")
+            return [yes, await emitter.emit("message_received", {"text": "no"}, id="near-no")]
+
+    decisions = asyncio.run(scenario())
+
+    assert [decision.outcome for decision in decisions] == ["continue", "block"]
+    assert {decision.principal for decision in decisions} == {"near"}
+    seen = bus.data_dir.parent / "seen"
+    wanted = {"near-yes", "near-no", "near-told"}
+    eventually(lambda: wanted <= set(seen.read_text().split()), FileNotFoundError)
+    found = hookbus(
+        "decisions", "explain", decisions[1].id, url=bus.url, creds=str(bus.creds("operator"))
+    )
+    assert found.returncode == 0, found.stderr
+    assert violations(bus) == before
+
+
+def test_others_credentials_dispatch_nothing_and_are_told_why(
+    bus: SecureBus, tmp_path: Path
+) -> None:
+    plain = bus.create("emitter", "plain")
+    with pytest.raises(CredentialsError) as refused:
+        hookbus_local.connect(bus.url, source="/plain", creds=plain)
+    forged = tmp_path / "forged.json"
+    forged.write_text(plain.read_text().replace('"emitter"', '"local"'))
+    forged.chmod(0o600)
+
+    async def scenario() -> None:
+        connection = hookbus_local.connect(
+            bus.url, source="/plain", creds=forged, on_unavailable="continue"
+        )
+        async with connection:
+            raise AssertionError("it must not start")
+
+    with pytest.raises(SubscriptionDenied) as denied:
+        asyncio.run(scenario())
+
+    words = str(refused.value)
+    assert f"credentials {str(plain)!r} of 'plain': expected those of kind 'local'" in words
+    assert "found 'emitter'" in words
+    assert "'hookbus credentials create local NAME'" in words
+    assert "the subscription to 'hookbus.reply." in str(denied.value)
 
 
 def conformance(bus: SecureBus, who: str, *words: str) -> tuple[int, dict[str, str], str]:

@@ -71,6 +71,35 @@ def examined(seen: BusView) -> list[tuple[str, str, str]]:
     return problems((*judge_roles(seen), *judge_plugins(seen, NOW), *judge_storage(seen)))
 
 
+def dispatcher(local_to: str | None = None) -> DispatcherStats:
+    metadata = {} if local_to is None else {"local": local_to, "pid": "12", "host": "web-1"}
+    return DispatcherStats(instance="d1", generation=7, version="1.0.0", metadata=metadata)
+
+
+@pytest.mark.parametrize(
+    ("dispatchers", "said"),
+    [
+        ((dispatcher(), dispatcher()), "2 up, generation 7"),
+        ((dispatcher(), dispatcher("/chat")), "2 up, generation 7; 1 of them local to emitters"),
+        (
+            (dispatcher("/chat"),),
+            "1 up, generation 7; all are local to their emitters, so events of others are not"
+            " decided",
+        ),
+    ],
+)
+def test_dispatchers_in_the_processes_of_emitters_are_told_apart(
+    dispatchers: tuple[DispatcherStats, ...], said: str
+) -> None:
+    found = {f.check: f for f in judge_roles(view(dispatchers=dispatchers))}
+
+    assert (found["dispatcher"].status, found["dispatcher"].said) == ("ok", said)
+
+
+def test_a_dispatcher_says_whose_process_it_is_in() -> None:
+    assert dispatcher("/chat").name == "dispatcher d1 (local to /chat, pid 12 on web-1)"
+
+
 def test_letters_of_hooks_that_are_not_bound_any_more_are_named() -> None:
     letters = {**stream(), "state": {"bytes": 5, "messages": 3}}
 

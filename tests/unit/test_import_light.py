@@ -22,6 +22,7 @@ HEAVY = (
     "hookbus.server",
     "hookbus.cli",
     "hookbus.dispatch",
+    "hookbus.local",
     "hookbus.testing",
 )
 PROGRAM = """

@@ -22,6 +22,7 @@ class FakeDispatcher:
 
     def __init__(self, name: str, **said: Any) -> None:
         self.name = name
+        self.metadata: dict[str, str] = {}
         self.counters, self._latencies = Counters(), Latencies()
         self._observer = CountingObserver(self.counters, self._latencies, Failures())
         self._said = {"generation": 12, "in_flight": 3, "breakers": {}, **said}
@@ -33,7 +34,8 @@ class FakeDispatcher:
 
     def answer(self) -> dict[str, Any]:
         data = {"counters": self.counters.as_dict(), "latencies": self._latencies.as_dict()}
-        return {"id": self.name, "endpoints": [{"data": {"generation": 12, **self._said, **data}}]}
+        endpoint = {"data": {"generation": 12, **self._said, **data}}
+        return {"id": self.name, "metadata": self.metadata, "endpoints": [endpoint]}
 
 
 def between(
@@ -155,6 +157,19 @@ def test_buckets_of_another_version_are_left_out() -> None:
     assert seen.events.per_second == 1.0
 
 
+def test_a_dispatcher_in_an_emitters_process_is_shown_with_its_source() -> None:
+    one = FakeDispatcher("5f0c3a1bdead")
+    one.metadata = {"local": "/chat"}
+    seen = between(one)
+    console = Console(width=80, force_terminal=False)
+
+    with console.capture() as capture:
+        console.print(render_top(seen, "2026-11-21T10:00:00Z"))
+
+    assert "5f0c3a in /chat" in capture.get()
+    assert seen.dispatchers[0].local_to == "/chat"
+
+
 def test_every_alarm_is_a_counter() -> None:
     assert set(ALARMS) <= set(COUNTERS)
 
@@ -163,6 +178,7 @@ def test_the_picture_fits_80_columns_and_moves_no_cursor() -> None:
     evil = "\x1b[2J" + "name" * 30
     one = FakeDispatcher(evil, breakers={f"{evil}/enforce": "open"})
     listed = {"plugins": [{"plugin": evil, "state": evil, "replicas": []}]}
+    one.metadata = {"local": evil}
     seen = between(one, listed=listed, then=lambda: one.decide(1.0, records=(record(evil),)))
     console = Console(width=80, force_terminal=False)
 

@@ -89,7 +89,15 @@ def _dispatchers(view: BusView) -> Iterator[Finding]:
         next_ = "see their logs; start those again that cannot read it"
         yield problem("dispatcher", said, next_)
     else:
-        yield ok("dispatcher", f"{len(view.dispatchers)} up, generation {newest}")
+        yield ok("dispatcher", f"{len(view.dispatchers)} up, generation {newest}{_locals(view)}")
+
+
+def _locals(view: BusView) -> str:
+    """Those in an emitter's process decide that emitter's events, and nobody else's."""
+    local = sum(stats.local_to is not None for stats in view.dispatchers)
+    if local == len(view.dispatchers):
+        return "; all are local to their emitters, so events of others are not decided"
+    return f"; {local} of them local to emitters" if local else ""
 
 
 def _generations(behind: Sequence[DispatcherStats]) -> str:

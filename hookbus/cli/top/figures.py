@@ -90,13 +90,17 @@ class Times(msgspec.Struct, frozen=True):
 
 
 class DispatcherRow(msgspec.Struct, frozen=True):
-    """One dispatcher; *events_per_second* is None until it was seen twice."""
+    """One dispatcher; *events_per_second* is None until it was seen twice.
+
+    *local_to* is the source of the emitter in whose process it is; else None.
+    """
 
     instance: str
     generation: int
     in_flight: int
     events_per_second: float | None
     breakers: dict[str, str]
+    local_to: str | None = None
 
 
 class PluginRow(msgspec.Struct, frozen=True):
@@ -188,7 +192,9 @@ def _dispatcher_row(
     instance: str, old: DispatcherStats | None, new: DispatcherStats, seconds: float
 ) -> DispatcherRow:
     per_second = None if old is None else _growth([(old, new)])["decisions"] / seconds
-    return DispatcherRow(instance, new.generation, new.in_flight, per_second, new.breakers)
+    return DispatcherRow(
+        instance, new.generation, new.in_flight, per_second, new.breakers, new.local_to
+    )
 
 
 def _plugin_rows(

@@ -15,7 +15,7 @@ from hookbus.cli.top.figures import DispatcherRow, Figures, PluginRow
 QUIET: Final = "dim"
 MAX_NAME: Final = 32  # characters
 MAX_PROBLEM: Final = 300
-INSTANCE: Final = 16  # characters of an instance that are shown
+INSTANCE: Final = 20  # characters of an instance that are shown
 
 
 def render_top(figures: Figures, at: str) -> RenderableType:
@@ -75,13 +75,19 @@ def _dispatchers(rows: list[DispatcherRow]) -> Table:
     for row in rows:
         is_behind = row.generation < newest
         table.add_row(
-            Text(shorten(row.instance, INSTANCE)),
+            Text(_dispatcher_name(row)),
             Text(str(row.generation), "bold red" if is_behind else ""),
             "…" if row.events_per_second is None else f"{row.events_per_second:.1f}",
             str(row.in_flight),
             Text(str(len(row.breakers)), "bold red" if row.breakers else QUIET),
         )
     return table
+
+
+def _dispatcher_name(row: DispatcherRow) -> str:
+    if row.local_to is None:
+        return shorten(row.instance, INSTANCE)
+    return shorten(f"{row.instance[:6]} in {row.local_to}", INSTANCE)
 
 
 def _plugins(rows: list[PluginRow]) -> Table:
