@@ -12,8 +12,9 @@ from hookbus.dispatch.conflict import Conflict
 from hookbus.dispatch.payload import Change, Payload
 from hookbus.models import Cause, Decision, EventRef, OtherBlock, Outcome, PluginRecord
 from hookbus.snapshot import Binding
-from hookbus.wire.event import Inbound, trace_of
+from hookbus.wire.event import Inbound
 from hookbus.wire.limits import MAX_WARNING, cut
+from hookbus.wire.trace import trace_id_of
 from hookbus.wire.verdict import Answer
 
 
@@ -38,6 +39,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
         is_shortened: the event's budget cut its timeout.
         is_misled: it failed on data that an earlier plugin had left without its schema.
         objection: a Block that is not the plugin's own doing.
+        at_ms: milliseconds from the event's arrival to the call.
     """
 
     binding: Binding
@@ -51,6 +53,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     is_cached: bool = False
     is_misled: bool = False
     objection: Objection | None = None
+    at_ms: float = 0.0
 
     def noted(self, note: dict[str, Any]) -> Asked:
         """The same with one more note."""
@@ -196,6 +199,7 @@ def record_of(asked: Asked, resolution: str) -> PluginRecord:
         resolution=resolution,
         code=answer.code,
         reason=_reason(asked),
+        at_ms=asked.at_ms,
         ms=asked.ms,
         mutated=is_mutated,
         pointers=change.pointers if change else (),
@@ -226,6 +230,7 @@ def combine(
     elif data is not msgspec.UNSET:
         outcome = "intercept"
     primary = objections[0] if objections else None
+    cause = primary.cause if primary else None
     event = inbound.event
     return Decision(
         id=decision_id,
@@ -233,7 +238,7 @@ def combine(
         outcome=outcome,
         principal=inbound.principal,
         dry_run=inbound.dry_run,
-        cause=primary.cause if primary else None,
+        cause=cause,
         code=primary.code if primary else None,
         by=primary.by if primary else None,
         reason=attributed(primary) if primary else None,
@@ -244,7 +249,7 @@ def combine(
         records=tuple(ledger.records),
         generation=generation,
         degraded=ledger.is_degraded,
-        trace_id=trace_of(event.traceparent)[0],
+        trace_id=trace_id_of(inbound.trace, decision_id, cause, degraded=ledger.is_degraded),
         data=data,
     )
 
