@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Final
 
 from hookbus.otel.environment import INSTALL, Signal, wanted
+from hookbus.telemetry import Tracing
 
 API: Final = "opentelemetry.trace"
 
@@ -61,6 +62,17 @@ def start(signal: Signal, service: str, version: str, environ: Mapping[str, str]
         log.warning("no_telemetry: %s are not exported: %s", signal, e)
         return None
     return stop
+
+
+def dispatch_tracing() -> Tracing | None:
+    """What writes a dispatcher's spans; None where this process has no provider of the SDK's."""
+    if traced_api() is None:
+        return None
+    try:
+        found: Tracing | None = importlib.import_module("hookbus.otel.dispatches").dispatch_spans()
+    except ImportError:  # a provider of somebody else's making
+        return None
+    return found
 
 
 def traced_api() -> ModuleType | None:
