@@ -11,19 +11,25 @@ GRACE: Final = 1.5  # seconds that the last export has; then the exporter is tol
 GIVE_UP: Final = 0.5  # seconds that a request on its way has after that
 
 
-def end(shut_exporter: Callable[[], object], shut_provider: Callable[[], object]) -> bool:
+def end(
+    shut_exporter: Callable[[], object],
+    shut_provider: Callable[[], object],
+    *,
+    grace: float = GRACE,
+    give_up: float = GIVE_UP,
+) -> bool:
     """Shut a provider down; tell whether it ended in time. Blocks for at most 2 s.
 
     Measured: a provider's own ``shutdown()`` takes 30 s when its collector is dead or silent. Told
     to shut down, an exporter sleeps no more between its attempts; a request that nobody answers it
     finishes all the same, so that is left to a thread that dies with the process.
     """
-    timer = threading.Timer(GRACE, _quietly(shut_exporter))
+    timer = threading.Timer(grace, _quietly(shut_exporter))
     timer.daemon = True
     ending = threading.Thread(target=_quietly(shut_provider), name="hookbus-otel-end", daemon=True)
     timer.start()
     ending.start()
-    ending.join(GRACE + GIVE_UP)
+    ending.join(grace + give_up)
     timer.cancel()
     return not ending.is_alive()
 
