@@ -26,7 +26,7 @@ Stop = Callable[[], None]
 def telemetry(
     service: str, version: str, environ: Mapping[str, str] = os.environ
 ) -> Iterator[None]:
-    """Export what this process traces for as long as the block lasts; leave it within 2 s.
+    """Export what this process traces for as long as the block lasts; leave it within 1.75 s.
 
     *service* is its ``service.name``, unless a variable says another. Nothing is set up, and no
     thread runs, without an ``OTEL_…`` variable that says where to, or where the process has a
