@@ -5,6 +5,7 @@ Needs the API of OpenTelemetry only, and not even that where nobody traces.
 
 from __future__ import annotations
 
+import time
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
 
 SCOPE: Final = "hookbus"
+LOOK: Final = 1.0  # seconds until a process that did not trace is looked at again
 
 
 class Emitted:
@@ -46,13 +48,19 @@ class Emits:
 
     def __init__(self, principal: str) -> None:
         self._principal = principal
+        self._looks_at = 0.0
         self._provider: Any = None
         self._tracer: Tracer | None = None
 
     def around(self, what: Literal["emit", "notify"], event: dict[str, Any]) -> Emitted:
         """Give *event* its ``traceparent`` and return its span; the caller's own one wins."""
+        if time.monotonic() < self._looks_at:
+            return _NOTHING
         api = traced_api()
-        if api is None or "traceparent" in event:
+        if api is None:
+            self._looks_at = time.monotonic() + LOOK
+            return _NOTHING
+        if "traceparent" in event:
             return _NOTHING
         provider = api.get_tracer_provider()
         if self._tracer is None or provider is not self._provider:  # making a tracer is dear

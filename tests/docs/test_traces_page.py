@@ -8,9 +8,9 @@ from pathlib import Path
 
 from hookbus.otel import environment, resource, traces
 from hookbus.telemetry import ATTRIBUTES, SPANS
-from tests.docs.page import Page
+from tests.docs.page import read_page
 
-PAGE = Page((Path(__file__).parents[2] / "docs" / "traces.md").read_text(), {})
+PAGE = read_page(Path(__file__).parents[2] / "docs" / "traces.md")
 
 
 def table(heading: str) -> dict[str, str]:
@@ -20,6 +20,14 @@ def table(heading: str) -> dict[str, str]:
 def test_the_page_names_every_span_and_attribute_and_no_other() -> None:
     assert table("span") == SPANS
     assert table("attribute") == ATTRIBUTES
+
+
+def test_what_the_page_exports_is_enough_for_traces() -> None:
+    *exports, command = PAGE.blocks["collector"].splitlines()
+    environ = dict(line.removeprefix("export ").split("=") for line in exports)
+
+    assert environment.wanted("traces", environ).exporter == "otlp"
+    assert command == "hookbus up"  # as tests/integration/test_traces.py does
 
 
 def test_every_variable_of_the_page_is_read_by_us() -> None:

@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from hookbus.otel.dispatches import DispatchSpans
+from hookbus.otel.dispatches import MAX_LATE, DispatchSpans
 from hookbus.telemetry import ATTRIBUTES, SPANS
 from tests.flow.bus import Bus
 from tests.flow.scripted import CONTINUE, SILENCE, Scripted, says
@@ -30,7 +30,11 @@ class Spans:
         provider.add_span_processor(SimpleSpanProcessor(self._kept))
         tracer = provider.get_tracer("hookbus")
         assert isinstance(tracer, Tracer)
-        self.tracing = DispatchSpans(tracer, now_ns=lambda: NOW, dice=dice)
+        self.now = NOW
+        self.tracing = DispatchSpans(tracer, now_ns=lambda: self.now, dice=dice)
+
+    def count(self) -> int:
+        return len(self._kept.get_finished_spans())
 
     def all(self) -> dict[str, ReadableSpan]:
         return {span.name: span for span in self._kept.get_finished_spans()}
@@ -165,6 +169,20 @@ async def test_a_degraded_decision_is_always_traced_and_no_error(
     assert (dispatch.attributes or {})["hookbus.degraded"] is True
     assert dispatch.status.status_code is StatusCode.UNSET
     assert spans.all()["call guard"].status.status_code is StatusCode.ERROR
+
+
+async def test_a_storm_of_failures_is_not_traced_beyond_a_limit(
+    memory_bus: Bus, spans: Spans
+) -> None:
+    await memory_bus.start(trace_sampling=0, max_event_bytes=1024)
+
+    for _ in range(MAX_LATE + 50):
+        await memory_bus.emit({"text": "x" * 2000})
+    assert spans.count() == MAX_LATE
+    spans.now += 1_000 * MS
+    await memory_bus.emit({"text": "x" * 2000})
+
+    assert spans.count() == MAX_LATE + 1
 
 
 async def test_a_block_that_asked_nobody_is_traced(memory_bus: Bus, spans: Spans) -> None:
