@@ -27,13 +27,17 @@ trace_sampling = 1
 [types.message_received]
 secret = ["/password"]
 [types.judged_once]
+[plugins.mask-emails.hooks.message-received]
+type = "message_received"
+phase = "mutate"
+timeout_ms = 3000
 """
 PYTHON = """
 from hookbus import Block, Intercept, Plugin
 
 plugin = Plugin("guard", version="1.0.0")
 
-@plugin.hook("message_received", phase="validate")
+@plugin.hook("message_received", phase="validate", timeout_ms=3000)
 async def judge(event):
     await plugin.emit("judged_once", {"of": event.id})
     if event.data["text"] == "no":
