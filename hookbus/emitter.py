@@ -27,6 +27,7 @@ from hookbus.errors import (
 from hookbus.link import Connected, Link, reach
 from hookbus.message import Message, Requests
 from hookbus.models import Cause, Decision, EventRef, Outcome
+from hookbus.otel.emits import Emits
 from hookbus.timestamp import now
 from hookbus.transport import NatsTransport
 from hookbus.wire.call import whole_milliseconds
@@ -84,6 +85,7 @@ class Emitter:
         self._principal = principal
         self._on_unavailable = on_unavailable
         self._timeout = timeout
+        self._spans = Emits(principal)
         self._connect: Callable[[], Awaitable[Connected]] | None = None
         self._link: Link | None = None
 
@@ -202,15 +204,19 @@ class Emitter:
         timeout = self._timeout if timeout is None else timeout
         if timeout is not None:
             event = {"hbtimeoutms": whole_milliseconds(timeout), **event}
-        try:
-            reply = await self._request(
-                subjects.emit(self._principal, type), _encoded(event), _wait(timeout)
-            )
-            return decided(reply, event)
-        except PayloadTooLarge as e:
-            return self._own(event, "block", "limit", "event_too_large", f"event_too_large: {e}")
-        except Unavailable as e:
-            return self._without_decision(event, e)
+        with self._spans.around("emit", event) as span:
+            try:
+                reply = await self._request(
+                    subjects.emit(self._principal, type), _encoded(event), _wait(timeout)
+                )
+                decision = decided(reply, event)
+            except PayloadTooLarge as e:
+                reason = f"event_too_large: {e}"
+                decision = self._own(event, "block", "limit", "event_too_large", reason)
+            except Unavailable as e:
+                decision = self._without_decision(event, e)
+            span.decided(decision)
+            return decision
 
     async def notify(
         self, type: str, data: Any, *, timeout: float | None = None, **attributes: Any
@@ -226,16 +232,17 @@ class Emitter:
         """
         event = self._event(type, data, attributes, timeout)
         timeout = self._timeout if timeout is None else timeout
-        try:
-            reply = await self._request(
-                subjects.notify(self._principal, type), _encoded(event), _wait(timeout)
-            )
-        except PayloadTooLarge as e:
-            raise InvalidEvent(str(e)) from e
-        raise_refusal(reply)
-        stored = is_stored(reply.data)
-        if stored is None or not (stored or "hbdryrun" in event):  # a dry run is stored nowhere
-            raise unavailable("no_responders", "the answer does not say that it is stored")
+        with self._spans.around("notify", event):
+            try:
+                reply = await self._request(
+                    subjects.notify(self._principal, type), _encoded(event), _wait(timeout)
+                )
+            except PayloadTooLarge as e:
+                raise InvalidEvent(str(e)) from e
+            raise_refusal(reply)
+            stored = is_stored(reply.data)
+            if stored is None or not (stored or "hbdryrun" in event):  # a dry run is stored nowhere
+                raise unavailable("no_responders", "the answer does not say that it is stored")
 
     def _event(
         self,

@@ -266,7 +266,8 @@ class PluginRecord(msgspec.Struct, frozen=True, gc=False):
         resolution: what that came to; see ``hookbus.models.Resolution``.
         code: the plugin's own code of a Block, else None.
         reason: verbatim, without the plugin's name in front; of a failure what went wrong.
-        ms: milliseconds from the call to the answer, by the dispatcher's clock.
+        at_ms: milliseconds from the event's arrival to the call, by the dispatcher's clock.
+        ms: milliseconds from the call to the answer.
         mutated: its change was applied and differs from its input.
         pointers: JSON Pointers of what it changed, relative to ``data``; never values.
         patch_hash: SHA-256 of the canonical patch, in hexadecimal; None without a change.
@@ -287,6 +288,7 @@ class PluginRecord(msgspec.Struct, frozen=True, gc=False):
     resolution: str = "enforced"
     code: str | None = None
     reason: str | None = None
+    at_ms: float = 0.0
     ms: float = 0.0
     mutated: bool = False
     pointers: tuple[str, ...] = ()
@@ -342,7 +344,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         generation: number of the configuration that was used; 0 is none.
         degraded: at least one enforced plugin failed open, or nobody decided and
             ``on_unavailable="continue"``.
-        trace_id: from the event's ``traceparent``; None without one.
+        trace_id: from the event's ``traceparent``, or of the trace that the dispatcher began; None
+            without one.
         data: JSON values to use from here on: changed on intercept, the emitter's own on continue,
             None on block; unset where the decision is only told, as to observers.
     """

@@ -113,6 +113,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         observe: events are published for observers also where there is none.
         audit: a decision is answered only after its record is stored.
         record_payload: what is kept of the events of types that say nothing themselves.
+        trace_sampling: share of the traces that begin in the dispatcher, 0 … 1.
     """
 
     timeout_ms: int = 1_000
@@ -128,6 +129,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     audit: bool = False
     idempotency: bool = True
     record_payload: str = "none"
+    trace_sampling: float = 0.01
     breaker: BreakerLimits = BreakerLimits()
 
 

@@ -235,7 +235,8 @@ class Settings(Section):
             with a Block if it has not within the event's time; ``best_effort`` does not wait.
         observe: auto publishes observed events only of types that somebody observes.
         upgrade: what a newer version with other hooks needs in production.
-        trace_sampling: share of the traces, 0 … 1.
+        trace_sampling: share of the events without a trace of their emitter's that begin one,
+            0 … 1; what failed is always traced.
         replicas: copies of each stream and bucket in a NATS cluster; unset makes one, and leaves
             what was set by another hand.
         breaker: when a plugin that fails is no longer called.

@@ -12,8 +12,9 @@ from hookbus.dispatch.conflict import Conflict
 from hookbus.dispatch.payload import Change, Payload
 from hookbus.models import Cause, Decision, EventRef, OtherBlock, Outcome, PluginRecord
 from hookbus.snapshot import Binding
-from hookbus.wire.event import Inbound, trace_of
+from hookbus.wire.event import Inbound
 from hookbus.wire.limits import MAX_WARNING, cut
+from hookbus.wire.trace import trace_id_of
 from hookbus.wire.verdict import Answer
 
 
@@ -38,6 +39,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
         is_shortened: the event's budget cut its timeout.
         is_misled: it failed on data that an earlier plugin had left without its schema.
         objection: a Block that is not the plugin's own doing.
+        at_ms: milliseconds from the event's arrival to the call.
     """
 
     binding: Binding
@@ -51,6 +53,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     is_cached: bool = False
     is_misled: bool = False
     objection: Objection | None = None
+    at_ms: float = 0.0
 
     def noted(self, note: dict[str, Any]) -> Asked:
         """The same with one more note."""
@@ -197,6 +200,7 @@ def record_of(asked: Asked, resolution: str) -> PluginRecord:
         resolution,
         answer.code,
         _reason(asked),
+        asked.at_ms,
         asked.ms,
         bool(pointers) and resolution == "enforced",  # mutated
         pointers,
@@ -226,6 +230,7 @@ def combine(
         outcome, data = "block", msgspec.UNSET  # R3: no half-applied change leaks
     elif data is not msgspec.UNSET:
         outcome = "intercept"
+    cause = objections[0].cause if objections else None
     event = inbound.event
     decision = Decision(
         id=decision_id,
@@ -236,7 +241,7 @@ def combine(
         records=tuple(ledger.records),
         generation=generation,
         degraded=ledger.is_degraded,
-        trace_id=trace_of(event.traceparent)[0] if event.traceparent else None,
+        trace_id=trace_id_of(inbound.trace, decision_id, cause, degraded=ledger.is_degraded),
         data=data,
     )
     if objections:

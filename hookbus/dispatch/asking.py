@@ -109,6 +109,7 @@ class Asking:
     ) -> list[Asked]:
         """Call them all, and let breakers and cache learn from the answers."""
         sent = self._clock()
+        at_ms = round((sent - task.received) * 1000, 3)
         try:
             replies = await self._runtime.ask(wanted, task.tail(payload.event, round_))
         except BaseException:
@@ -118,21 +119,35 @@ class Asking:
             raise
         results = []
         for question, reply in zip(wanted, replies, strict=True):
-            settled = self._settled(task, question, payload, round_, reply)
+            settled = self._settled(task, question, payload, round_, reply, at_ms)
             if self._breakers or settled.answer.failure is not None:
                 self._learn(task, settled, sent)
             results.append(settled)
         return results
 
     def _settled(
-        self, task: Task, wanted: Question, payload: Payload, round_: int, reply: Reply
+        self,
+        task: Task,
+        wanted: Question,
+        payload: Payload,
+        round_: int,
+        reply: Reply,
+        at_ms: float,
     ) -> Asked:
         """Turn a reply into what it came to, and let the cache learn from it."""
         binding, allowance = wanted
         answer = reply.answer
         is_shortened = allowance.is_shortened or reply.is_capped
         asked = Asked(
-            binding, answer, reply.ms, reply.attempt, round_, reply.notes, None, is_shortened
+            binding,
+            answer,
+            reply.ms,
+            reply.attempt,
+            round_,
+            reply.notes,
+            None,
+            is_shortened,
+            at_ms=at_ms,
         )
         if answer.failure is None and answer.change is None and not binding.cache_ttl_ms:
             return asked

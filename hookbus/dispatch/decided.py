@@ -17,7 +17,7 @@ from hookbus.wire.limits import MAX_TEXT, cut
 
 
 class Decided(msgspec.Struct, frozen=True, gc=False):
-    """A decision, what the emitter gets of it, and what is recorded and observed."""
+    """A decision without its secrets, what the emitter gets of it, and what is recorded."""
 
     decision: Decision
     reply: bytes
@@ -46,10 +46,10 @@ def decided(
         if is_naming:
             pointers = tuple(dict.fromkeys(pointer for pointer, _ in found))
             decision = msgspec.structs.replace(decision, masked=pointers)
-        record = encode_record(masked(decision, [value for _, value in found]))
-    else:
-        record = encode_record(decision)
-    if decision.data is msgspec.UNSET and not found:
+        shown = masked(decision, [value for _, value in found])
+        return Decided(shown, encode_decision(decision), encode_record(shown))
+    record = encode_record(decision)
+    if decision.data is msgspec.UNSET:
         return Decided(decision, record, record)
     return Decided(decision, encode_decision(decision), record)
 

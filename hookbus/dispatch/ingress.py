@@ -22,6 +22,7 @@ from hookbus.errors import InvalidEvent, TransportError
 from hookbus.loop import clock_of
 from hookbus.measures import Counters
 from hookbus.snapshot import Limits, Snapshot
+from hookbus.telemetry import Tracing
 from hookbus.transport import Message, Subscription, Transport
 from hookbus.wire.call import encode_observed
 from hookbus.wire.decision import (
@@ -68,11 +69,13 @@ class Ingress:
         dispatcher: Dispatcher,
         counters: Counters,
         new_id: Callable[[], str],
+        tracing: Tracing | None = None,
     ) -> None:
         self._transport = transport
         self._dispatcher = dispatcher
         self._counters = counters
         self._new_id = new_id
+        self._tracing = tracing
         self._loop = asyncio.get_running_loop()
         self._clock = clock_of(self._loop)
         self._once = Once()
@@ -154,6 +157,10 @@ class Ingress:
             self._running.discard(asyncio.current_task())
 
     async def _decide(self, arrival: Arrival) -> bytes:
+        if self._tracing is not None:
+            share = (self._snapshot.limits if self._snapshot else Limits()).trace_sampling
+            inbound = self._tracing.begin(arrival.inbound, share)
+            arrival = Arrival(inbound, arrival.received)
         stopped = self._over_limit(arrival)
         if stopped is not None:
             return await self._blocked(arrival, stopped)
@@ -250,7 +257,7 @@ class Ingress:
 
     async def _store(self, inbound: Inbound) -> str | None:
         """Wait until the stream has the event; return why not."""
-        body = encode_observed(inbound.principal, inbound.body, b"null")
+        body = encode_observed(inbound.principal, inbound.body, b"null", inbound.trace)
         subject = subjects.observe(inbound.event.type)
         try:
             reply = await self._transport.request(subject, body, timeout=STORE_TIMEOUT)

@@ -94,7 +94,7 @@ class StreamRecorder:
 
     def observe(self, inbound: Inbound, event: bytes, made: Decided) -> None:
         """Publish on ``hookbus.observe.<type>``."""
-        body = encode_observed(inbound.principal, event, made.record)
+        body = encode_observed(inbound.principal, event, made.record, inbound.trace)
         self._observed.send(subjects.observe(inbound.event.type), made.decision.id, body)
 
     def input(self, task: Task, made: Decided) -> None:

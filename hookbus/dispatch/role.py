@@ -26,6 +26,7 @@ from hookbus.measures import Counters, CountingObserver, Failures, Latencies
 from hookbus.presence import Endpoint, Presence, Service, of_process
 from hookbus.runtimes.remote import Remote
 from hookbus.snapshot import ConfigDocument, Snapshot, decode_document, lapsed, next_lapse
+from hookbus.telemetry import Observer, Observers, Tracing
 from hookbus.transport import Message, Transport
 
 RETRY: Final = 0.25  # seconds between attempts to follow the configuration
@@ -45,11 +46,13 @@ class DispatcherRole:
         version: str,
         now: Callable[[], float] = time.time,
         local_to: str | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         """Dispatch over *transport*; *open_config* opens the bucket ``hookbus_config``.
 
         *now* is the wall clock, for modes that have an end. *local_to* is the source of the
         emitter that has this dispatcher to itself: it takes nothing from the broker.
+        *tracing* writes spans, where somebody collects them.
         """
         self.instance = secrets.token_hex(8)
         self.counters = Counters()
@@ -63,7 +66,9 @@ class DispatcherRole:
         asking = Asking(self._remote, self._breakers, clock)
         self._recorder = recorder = StreamRecorder(transport, self.counters, _new_decision_id)
         self._shadows = Shadows(asking, recorder, self.counters)
-        observer = CountingObserver(self.counters, self._latencies, self._failures)
+        observer: Observer = CountingObserver(self.counters, self._latencies, self._failures)
+        if tracing is not None:
+            observer = Observers([observer, tracing])
         tools = Tools(
             asking,
             self._shadows,
@@ -73,7 +78,7 @@ class DispatcherRole:
             lambda: transport.max_payload - OVERHEAD,
         )
         dispatcher = Dispatcher(tools)
-        self.ingress = Ingress(transport, dispatcher, self.counters, _new_decision_id)
+        self.ingress = Ingress(transport, dispatcher, self.counters, _new_decision_id, tracing)
         self._is_listening = local_to is None
         endpoint = Endpoint("emit", subjects.EMIT_ALL, subjects.DISPATCHER_QUEUE, data=self.stats)
         service = Service(

@@ -7,7 +7,7 @@ import msgspec
 from hookbus.dispatch.deadline import budget_of
 from hookbus.snapshot import Snapshot
 from hookbus.wire.call import CallTail, trace_member
-from hookbus.wire.event import Inbound, trace_of
+from hookbus.wire.event import Inbound
 
 
 class Task(msgspec.Struct, frozen=True, gc=False):
@@ -28,14 +28,8 @@ class Task(msgspec.Struct, frozen=True, gc=False):
 
     def tail(self, event: bytes, round_: int) -> CallTail:
         """The part of a call that one stage shares; only a sampled trace is passed on."""
-        traceparent = self.inbound.event.traceparent
-        is_sampled = traceparent is not None and trace_of(traceparent)[1]
-        return CallTail(
-            round_,
-            self.snapshot.generation,
-            trace_member(traceparent) if is_sampled else b"",
-            event,
-        )
+        trace = trace_member(self.inbound.trace)
+        return CallTail(round_, self.snapshot.generation, trace, event)
 
 
 def task_of(

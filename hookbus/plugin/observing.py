@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from hookbus import subjects
+from hookbus.otel.handlers import traced_observation
 from hookbus.plugin.declare import Hook
 from hookbus.plugin.handle import HandlerFailed, Handling
 from hookbus.printable import shorten
@@ -55,8 +56,9 @@ class Observing:
         working = asyncio.get_running_loop().create_task(self._keep_working(message.reply))
         error = ""
         try:
-            async with asyncio.timeout(TIMEOUT):
-                await self._handling.observe(hook, observed)
+            with traced_observation(self._plugin, hook.options.name, observed):
+                async with asyncio.timeout(TIMEOUT):
+                    await self._handling.observe(hook, observed)
             answer = DONE
         except HandlerFailed as e:
             error = e.letter

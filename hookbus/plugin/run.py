@@ -13,6 +13,7 @@ from typing import Final
 from hookbus.config.connection import Connection, connection_from, nats_options
 from hookbus.errors import ConnectFailed, ConnectRefused, HookbusError, Problem, SettingsError
 from hookbus.loop import run as run_loop
+from hookbus.otel.setup import telemetry
 from hookbus.plugin.declare import Plugin
 from hookbus.plugin.serve import AnnounceAnswer, PluginServer
 from hookbus.transport import NatsTransport
@@ -35,7 +36,8 @@ def run(plugin: Plugin) -> None:
     if not plugin.hooks:
         sys.exit(f"plugin {plugin.name!r} has no hooks; declare one with @plugin.hook(...)")
     try:
-        is_stuck = run_loop(_serve(plugin))
+        with telemetry(plugin.name, plugin.version):
+            is_stuck = run_loop(_serve(plugin))
     except HookbusError as e:  # a variable that is wrong, or a broker that refuses us
         sys.exit(f"plugin {plugin.name!r} cannot be served: {e}")
     if is_stuck:

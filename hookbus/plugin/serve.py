@@ -17,6 +17,7 @@ from hookbus.errors import TransportError
 from hookbus.loop import clock_of
 from hookbus.manifest.announcement import Announcement, encode_announcement
 from hookbus.manifest.hook import MAX_TIMEOUT_MS
+from hookbus.otel.handlers import traced_call
 from hookbus.plugin.declare import Hook, Plugin
 from hookbus.plugin.handle import Handling
 from hookbus.plugin.observing import Observing
@@ -177,7 +178,8 @@ class PluginServer:
         timeout_ms = min(call.timeout_ms, MAX_TIMEOUT_MS)
         time_left = timeout_ms / 1000 - (self._clock() - arrived)
         try:
-            body = await self._handling.answer(hook, call, time_left)
+            answering = self._handling.answer(hook, call, time_left)
+            body = await (traced_call(call, answering) if call.traceparent else answering)
         except asyncio.CancelledError:  # who asked shall not wait in vain
             await self._publish(message.reply, self._handling.cancelled(call))
             raise

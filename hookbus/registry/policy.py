@@ -368,6 +368,7 @@ def _limits(settings: Settings) -> Limits:
         audit=settings.audit == "required",
         idempotency=settings.idempotency == "on",
         record_payload=settings.default_record_payload,
+        trace_sampling=settings.trace_sampling,
         breaker=BreakerLimits(
             failures=settings.breaker.failures,
             open_ms=settings.breaker.open_ms,

@@ -9,6 +9,7 @@ from hookbus import __version__, subjects
 from hookbus.config.connection import Connection
 from hookbus.dispatch.role import DispatcherRole
 from hookbus.keyvalue import NatsKeyValue
+from hookbus.otel.setup import dispatch_tracing
 from hookbus.server.exposition import Family
 from hookbus.server.host import Host
 from hookbus.server.metrics import of_dispatcher
@@ -47,7 +48,9 @@ class DispatcherServer:
         async def open_config() -> NatsKeyValue:
             return await NatsKeyValue.open(transport, subjects.CONFIG_BUCKET, create=False)
 
-        self._role = DispatcherRole(transport, open_config, version=__version__)
+        self._role = DispatcherRole(
+            transport, open_config, version=__version__, tracing=dispatch_tracing()
+        )
         await self._role.start()
 
     async def stop(self) -> None:

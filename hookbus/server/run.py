@@ -14,7 +14,9 @@ from typing import Final
 import uvicorn
 from faststream.asgi import AsgiFastStream
 
+from hookbus import __version__
 from hookbus.loop import run
+from hookbus.otel.setup import telemetry
 from hookbus.server.health import health_routes
 from hookbus.server.host import Host
 from hookbus.server.logs import configure_logs
@@ -57,7 +59,8 @@ def serve(host: Host, listener: socket.socket, *, json_logs: bool) -> None:
         signal.signal(number, on_signal)
     address = ":".join(map(str, listener.getsockname()[:2]))
     log.info("%s starts; health at http://%s/healthz", host.role.name, address)
-    run(server.serve(sockets=[listener]))
+    with telemetry(f"hookbus-{host.role.name}", __version__):
+        run(server.serve(sockets=[listener]))
     if host.refusal is not None:
         raise host.refusal
 

@@ -22,6 +22,7 @@ from hookbus.registry.registry import Registry
 from hookbus.registry.settings_changes import Source
 from hookbus.snapshot import Binding
 from hookbus.streams import Streams
+from hookbus.telemetry import Tracing
 from hookbus.testing.backends import Backend
 from hookbus.transport import Subscription, Transport
 
@@ -34,6 +35,8 @@ class Bus:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self.dispatchers: list[DispatcherRole] = []
+        #: What writes the spans of dispatchers that are started from now on.
+        self.tracing: Tracing | None = None
         self._connections: list[Transport] = []
         self._closing: list[Callable[[], Awaitable[None]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -119,6 +122,7 @@ class Bus:
             lambda: self._backend.bucket(transport, subjects.CONFIG_BUCKET),
             version="0.1.0",
             local_to=local_to,
+            tracing=self.tracing,
         )
         await role.start()
         self.dispatchers.append(role)

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from hookbus.models import Decision
+from hookbus.wire.trace import Trace
 
 _CALL: Final = (
     b'{"v":1,"call":"%b","attempt":%d,"round":%d,%b,"timeout_ms":%d,"generation":%d%b,"event":%b}'
@@ -46,6 +47,7 @@ class Observed(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     phase: Literal["observe"]
     event: dict[str, Any]
     principal: str = ""
+    traceparent: str | None = None
     decision: Decision | None = None
 
 
@@ -54,9 +56,11 @@ def call_target(plugin: str, hook: str, phase: str) -> bytes:
     return b'"plugin":%b,"hook":%b,"phase":%b' % (_encode(plugin), _encode(hook), _encode(phase))
 
 
-def trace_member(traceparent: str | None) -> bytes:
-    """The ``traceparent`` member of a call with its comma, or nothing."""
-    return b',"traceparent":%b' % _encode(traceparent) if traceparent else b""
+def trace_member(trace: Trace | None) -> bytes:
+    """The ``traceparent`` member with its comma; nothing unless the trace is sampled."""
+    if trace is None or not trace.is_sampled:
+        return b""
+    return b',"traceparent":%b' % _encode(trace.traceparent)
 
 
 def encode_call(
@@ -84,10 +88,13 @@ class CallTail(msgspec.Struct, frozen=True, gc=False):
     event: bytes
 
 
-def encode_observed(principal: str, event: bytes, decision: bytes) -> bytes:
+def encode_observed(
+    principal: str, event: bytes, decision: bytes, trace: Trace | None = None
+) -> bytes:
     """Put an observer's message together; *decision* is ``b"null"`` for a notified event."""
-    return b'{"v":1,"phase":"observe","principal":%b,"event":%b,"decision":%b}' % (
+    return b'{"v":1,"phase":"observe","principal":%b%b,"event":%b,"decision":%b}' % (
         _encode(principal),
+        trace_member(trace),
         event,
         decision,
     )

@@ -16,12 +16,12 @@ import msgspec
 from hookbus import subjects
 from hookbus.errors import InvalidEvent
 from hookbus.wire.limits import MAX_DEPTH, MAX_TEXT, NOT_JSON, cut, exceeds_depth
+from hookbus.wire.trace import Trace, trace_of
 
 MIN_TIMEOUT_MS: Final = 10
 
 TIMEOUT_HEADER: Final = "hookbus-timeout-ms"
 _TRACE_HEADERS: Final = ("traceparent", "tracestate")
-_TRACEPARENT: Final = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})")
 _JSON_TYPES: Final = re.compile(r"application/(?:[\w.-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 _PATH: Final = re.compile(r" - at `\$([^`]*)`$")
 _FIELD: Final = re.compile(r"field `([^`]*)`")
@@ -54,12 +54,14 @@ class Inbound(msgspec.Struct, frozen=True, gc=False):
         body: the event as one JSON object, structured mode, UTF-8.
         principal: from the emit subject, where the broker binds it.
         chain: plugins whose handlers led here, oldest first.
+        trace: the trace that it belongs to; None without one.
     """
 
     event: Event
     body: bytes
     principal: str
     chain: tuple[str, ...] = ()
+    trace: Trace | None = None
 
     @property
     def dry_run(self) -> bool:
@@ -104,7 +106,7 @@ def decode_event(
             f"the subject names the principal {cut(principal, 80)!r};"
             f" expected {subjects.NAME.pattern}"
         )
-    return Inbound(event, body, principal, _chain(event.hbchain))
+    return Inbound(event, body, principal, _chain(event.hbchain), trace_of(event.traceparent))
 
 
 def replace_members(body: bytes, members: Mapping[str, Any]) -> bytes:
@@ -120,12 +122,6 @@ def envelope_of(body: bytes) -> bytes:
     members = _decode_members(body)
     members.pop("data", None)
     return b'%b,"data":' % _encode(members)[:-1]
-
-
-def trace_of(traceparent: str | None) -> tuple[str | None, bool]:
-    """Return a ``traceparent``'s trace id and sampled flag; a broken one counts as none."""
-    match = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
-    return (match[1], int(match[2], 16) & 1 == 1) if match else (None, False)
 
 
 def _decoded(body: bytes) -> Event:

@@ -143,20 +143,21 @@ def running(command: list[str], cwd: Path, **environ: str) -> Iterator[Process]:
 
 
 @contextmanager
-def up(folder: Path, *words: str) -> Iterator[Bus]:
+def up(folder: Path, *words: str, **environ: str) -> Iterator[Bus]:
     """Run `hookbus up` on free ports, with all that it keeps in *folder*."""
     data_dir = folder / "data"
     command = [*HOOKBUS, "up", "--port", "0", "--data", str(data_dir), "--json", *words]
-    with running(command, folder) as process:
+    with running(command, folder, **environ) as process:
         yield Bus(process, data_dir)
 
 
 @contextmanager
-def plugin(bus: Bus, folder: Path, name: str, source: str) -> Iterator[Process]:
+def plugin(bus: Bus, folder: Path, name: str, source: str, **environ: str) -> Iterator[Process]:
     """Run a plugin's source as somebody else's process, and wait until it is asked."""
     script = folder / f"{name}.py"
     script.write_text(source)
-    with running([sys.executable, str(script)], folder, HOOKBUS_NATS_URL=bus.url) as process:
+    environ = {"HOOKBUS_NATS_URL": bus.url, **environ}
+    with running([sys.executable, str(script)], folder, **environ) as process:
         eventually(lambda: bus.plugins().get(name) == 1)
         bus.wait_served()
         yield process
@@ -179,7 +180,7 @@ def hookbus(
 
 def clean_environment(**environ: str) -> dict[str, str]:
     """This process's environment, without what the person who runs the tests has set."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("HOOKBUS_")}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("HOOKBUS_", "OTEL_"))}
     return {**kept, **{k: v for k, v in environ.items() if v}}
 
 

@@ -15,14 +15,16 @@ from hookbus.wire.call import (
     trace_member,
     whole_milliseconds,
 )
+from hookbus.wire.trace import OWN, Trace
 
+SAMPLED = Trace("a" * 32, "b" * 16, "01")
 EVENT = b'{"id":"1", "n": 1.0e2, "text":"\xc3\xbc"}'
 
 
 def test_a_call_is_one_object_around_the_events_own_bytes() -> None:
     target = call_target("redact", "message-received", "mutate")
 
-    body = encode_call("x3", 2, target, 180, CallTail(3, 12, trace_member("00-ab"), EVENT))
+    body = encode_call("x3", 2, target, 180, CallTail(3, 12, trace_member(SAMPLED), EVENT))
 
     assert EVENT in body
     assert msgspec.json.decode(body) == {
@@ -35,7 +37,7 @@ def test_a_call_is_one_object_around_the_events_own_bytes() -> None:
         "phase": "mutate",
         "timeout_ms": 180,
         "generation": 12,
-        "traceparent": "00-ab",
+        "traceparent": SAMPLED.traceparent,
         "event": {"id": "1", "n": 100.0, "text": "ü"},
     }
 
@@ -45,7 +47,8 @@ def test_without_a_trace_there_is_no_traceparent() -> None:
 
     assert b"traceparent" not in body
     assert decode_call(body).traceparent is None
-    assert trace_member(None) == b""
+    assert trace_member(None) == trace_member(OWN) == b""
+    assert trace_member(msgspec.structs.replace(SAMPLED, flags="00")) == b""
 
 
 def test_what_stands_in_a_name_cannot_break_out_of_its_member() -> None:
@@ -56,10 +59,16 @@ def test_what_stands_in_a_name_cannot_break_out_of_its_member() -> None:
     assert call.plugin == 'a","x":"'
 
 
+def test_an_observers_message_has_the_dispatchs_place_in_a_trace_that_is_sampled() -> None:
+    observed = decode_observed(encode_observed("chat", EVENT, b"null", SAMPLED))
+
+    assert observed.traceparent == SAMPLED.traceparent
+
+
 def test_an_observers_message_names_the_principal() -> None:
     observed = decode_observed(encode_observed('ch"at', EVENT, b"null"))
 
-    assert (observed.principal, observed.decision) == ('ch"at', None)
+    assert (observed.principal, observed.decision, observed.traceparent) == ('ch"at', None, None)
     assert observed.event["id"] == "1"
 
 

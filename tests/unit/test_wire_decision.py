@@ -48,7 +48,17 @@ def test_a_decision_says_every_member_of_the_protocol() -> None:
     }
     assert decision["records"][0].keys() == {
         *("plugin", "hook", "version", "phase", "round", "attempt", "mode", "verdict", "failure"),
-        *("resolution", "code", "reason", "ms", "mutated", "pointers", "patch_hash", "notes"),
+        *(
+            "resolution",
+            "code",
+            "reason",
+            "at_ms",
+            "ms",
+            "mutated",
+            "pointers",
+            "patch_hash",
+            "notes",
+        ),
         "annotations",
     }
 

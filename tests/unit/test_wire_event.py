@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hookbus.errors import InvalidEvent
-from hookbus.wire.event import decode_event, replace_members, trace_of
+from hookbus.wire.event import decode_event, replace_members
 
 EVENT = {
     "specversion": "1.0",
@@ -120,22 +120,3 @@ def test_replaced_members_leave_the_others_as_they_were() -> None:
     body = b'{"a": 1.0e2, "b" : [1, 2], "data":{"x":1}}'
 
     assert replace_members(body, {"data": 5}) == b'{"a":1.0e2,"b":[1, 2],"data":5}'
-
-
-@pytest.mark.parametrize(
-    ("traceparent", "expected"),
-    [
-        (None, (None, False)),
-        ("", (None, False)),
-        ("garbage", (None, False)),
-        (f"00-{'a' * 32}-{'b' * 16}-01", ("a" * 32, True)),
-        (f"00-{'a' * 32}-{'b' * 16}-00", ("a" * 32, False)),
-        (f"00-{'a' * 32}-{'b' * 16}-03", ("a" * 32, True)),
-        (f"00-{'A' * 32}-{'b' * 16}-01", (None, False)),
-        (f"00-{'a' * 31}-{'b' * 16}-01", (None, False)),
-    ],
-)
-def test_a_traceparent_is_whole_or_none(
-    traceparent: str | None, expected: tuple[str | None, bool]
-) -> None:
-    assert trace_of(traceparent) == expected

@@ -2,6 +2,7 @@
 // docs/protocol.md says what each message means. Run it: node plugin.mjs
 import { readFileSync } from "node:fs";
 import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
+import { traced } from "./traces.mjs";
 
 const NAME = "mask-emails", INSTANCE = crypto.randomUUID();
 const ME = { v: 1, plugin: NAME, version: "1.0.0" };
@@ -23,7 +24,9 @@ async function onCall(error, message) {
   let call;
   try { call = message.json(); } catch { return; } // what is no JSON has no answer
   let verdict = { verdict: "error", reason: "judge failed" };
-  try { verdict = await judge(call.event); } catch (error) { console.error(error); }
+  try {
+    verdict = await traced(call, () => judge(call.event));
+  } catch (error) { console.error(error); }
   message.respond(JSON.stringify({ ...ME, call: call.call, attempt: call.attempt, ...verdict }));
 }
 

@@ -1,0 +1,11 @@
+"""OpenTelemetry, where it is installed (extra ``[otel]``): what of hookbus goes to a collector.
+
+environment  which signal is exported where, by the standard ``OTEL_*`` variables
+ending       shutting down within seconds, whatever the collector does
+setup        the SDK set up for a role or a plugin, and ended with it
+dispatches   the spans of a dispatch and of its calls, written from recorded times
+emits        the span around an emit
+handlers     the span around a plugin's handler
+
+Only these modules import ``opentelemetry``, and none before it is needed.
+"""

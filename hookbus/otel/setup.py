@@ -1,0 +1,86 @@
+"""The SDK for a process of ours, a role or a plugin, by the standard ``OTEL_*`` variables."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType
+from typing import Final
+
+from hookbus.otel.environment import INSTALL, Signal, wanted
+from hookbus.telemetry import Tracing
+
+API: Final = "opentelemetry.trace"
+
+log = logging.getLogger(__name__)
+
+#: Ends what was set up, within seconds.
+Stop = Callable[[], None]
+
+
+@contextlib.contextmanager
+def telemetry(
+    service: str, version: str, environ: Mapping[str, str] = os.environ
+) -> Iterator[None]:
+    """Export what this process traces for as long as the block lasts; leave it within 1.75 s.
+
+    *service* is its ``service.name``, unless a variable says another. Nothing is set up, and no
+    thread runs, without an ``OTEL_…`` variable that says where to, or where the process has a
+    tracer provider already. Whatever is wrong is one line of the log: nothing ends because of it.
+    """
+    stop = start("traces", service, version, environ)
+    try:
+        yield
+    finally:
+        if stop is not None:
+            stop()
+
+
+def start(signal: Signal, service: str, version: str, environ: Mapping[str, str]) -> Stop | None:
+    """Set one signal up: ``hookbus.otel.<signal>`` does it, where the SDK is installed."""
+    what = wanted(signal, environ)
+    if what.problem:
+        log.warning("no_telemetry: %s", what.problem)
+    if what.exporter is None:
+        return None
+    try:
+        module = importlib.import_module(f"hookbus.otel.{signal}")
+    except ImportError as e:
+        log.warning(
+            "no_telemetry: %s cannot be exported to %s: %s; %s", signal, what.endpoint, e, INSTALL
+        )
+        return None
+    try:
+        # the SDK logs 20 lines in half a minute about a collector that is not there
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
+        stop: Stop | None = module.start(what, service, version, environ)
+    except Exception as e:  # a variable that the SDK cannot use: it must not stop a role
+        log.warning("no_telemetry: %s are not exported: %s", signal, e)
+        return None
+    return stop
+
+
+def dispatch_tracing() -> Tracing | None:
+    """What writes a dispatcher's spans; None where this process has no provider of the SDK's."""
+    if traced_api() is None:
+        return None
+    try:
+        found: Tracing | None = importlib.import_module("hookbus.otel.dispatches").dispatch_spans()
+    except ImportError:  # a provider of somebody else's making
+        return None
+    return found
+
+
+def traced_api() -> ModuleType | None:
+    """The module ``opentelemetry.trace``, where this process set a tracer provider; else None.
+
+    Where nobody imported it nobody set one, and then it is not imported for us either.
+    """
+    api = sys.modules.get(API)
+    if api is None or isinstance(api.get_tracer_provider(), api.ProxyTracerProvider):
+        return None
+    return api
