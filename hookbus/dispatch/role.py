@@ -156,6 +156,7 @@ class DispatcherRole:
             log.exception("configuration_unreadable generation=%d", entry.revision)
             return
         self.ingress.use(snapshot)
+        self._latencies.know(each.name for each in snapshot.catalog)
         self._wait_for_lapse(entry.revision, document)
         log.info("generation %d: %d bindings", snapshot.generation, len(snapshot.bindings))
 
@@ -180,9 +181,12 @@ class DispatcherRole:
         return {
             "generation": self.ingress.generation,
             "in_flight": self.ingress.in_flight,
+            "max_in_flight": self.ingress.max_in_flight,
             "breakers": self._breakers.states(),
             "breakers_open_ms": self._breakers.rests_ms(self._clock()),
             "counters": self.counters.as_dict(),
+            "outcomes": self._latencies.outcomes(),
+            "results": self._latencies.results(),
             "failures": self._failures.as_dict(),
             "latencies": self._latencies.as_dict(),
             "recording": self.recording(),
