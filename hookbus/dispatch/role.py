@@ -12,6 +12,7 @@ from typing import Any, Final
 from uuid_utils import uuid7
 
 from hookbus import subjects
+from hookbus.decision_lines import DecisionLines, ToldCounters
 from hookbus.dispatch.asking import Asking
 from hookbus.dispatch.breaker import Breakers
 from hookbus.dispatch.dispatcher import Dispatcher, Tools
@@ -55,25 +56,26 @@ class DispatcherRole:
         *tracing* writes spans, where somebody collects them.
         """
         self.instance = secrets.token_hex(8)
-        self.counters = Counters()
+        self._clock = clock = clock_of(asyncio.get_running_loop())
+        self.counters: Counters = ToldCounters(clock)
         self._latencies = Latencies()
         self._failures = Failures()
         self._transport = transport
         self._open_config = open_config
         self._remote = Remote(transport, self.instance, self.counters)
-        self._clock = clock = clock_of(asyncio.get_running_loop())
         self._breakers = Breakers()
         asking = Asking(self._remote, self._breakers, clock)
         self._recorder = recorder = StreamRecorder(transport, self.counters, _new_decision_id)
         self._shadows = Shadows(asking, recorder, self.counters)
-        observer: Observer = CountingObserver(self.counters, self._latencies, self._failures)
+        counting = CountingObserver(self.counters, self._latencies, self._failures)
+        observers: list[Observer] = [counting, DecisionLines(clock)]
         if tracing is not None:
-            observer = Observers([observer, tracing])
+            observers.append(tracing)
         tools = Tools(
             asking,
             self._shadows,
             recorder,
-            observer,
+            Observers(observers),
             clock,
             lambda: transport.max_payload - OVERHEAD,
         )
