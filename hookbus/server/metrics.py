@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from hookbus.families import Family, Kind, Sample, counter, gauge, histogram
 from hookbus.measures import COUNTERS, MAX_PLUGINS
 from hookbus.presence import Endpoint
 from hookbus.registry.observing import ObserverState
-from hookbus.server.exposition import Family, Kind, Sample, counter, gauge, histogram
 
 #: name, kind, member of `ObserverState`, help
 _OF_OBSERVERS: Final[tuple[tuple[str, Kind, str, str], ...]] = (

@@ -20,6 +20,7 @@ from hookbus.otel.setup import telemetry
 from hookbus.server.health import health_routes
 from hookbus.server.host import Host
 from hookbus.server.logs import LEVELS, configure_logs
+from hookbus.server.reports import hosted
 
 #: Objects that are new and still there before the collector looks at them. Under load nearly all
 #: end by themselves; with Python's own 700, looking was a tenth of the dispatcher's CPU.
@@ -83,15 +84,12 @@ def make_app(host: Host) -> RoleApp:
 
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        host.start()
-        # what was imported stays: without this the collector walks it again and again, which was
-        # a tenth of the dispatcher's CPU under load
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(YOUNG_OBJECTS)
-        try:
+        async with hosted(host):
+            # what was imported stays: without this the collector walks it again and again, which
+            # was a tenth of the dispatcher's CPU under load
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(YOUNG_OBJECTS)
             yield
-        finally:
-            await host.stop()
 
     return RoleApp(asgi_routes=health_routes(host), lifespan=lifespan, logger=None)

@@ -9,9 +9,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hookbus.dispatch.breaker import Breakers
+from hookbus.families import Family, gauge
 from hookbus.measures import BUCKETS_MS, COUNTERS, Counters, Latencies
 from hookbus.presence import Endpoint
-from hookbus.server.exposition import Family, exposition, gauge
+from hookbus.server.exposition import exposition
 from hookbus.server.metrics import RegistryStats, of_dispatcher, of_process, of_registry
 from hookbus.snapshot import Binding, BreakerLimits
 
