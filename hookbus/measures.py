@@ -49,20 +49,20 @@ COUNTERS: Final[Mapping[str, str]] = {
 class Counters:
     """Numbers that only grow, by name; a name that is not in the table is a mistake."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("values",)
 
     def __init__(self, names: Iterable[str] = COUNTERS) -> None:
-        self._values = dict.fromkeys(names, 0)
+        self.values = dict.fromkeys(names, 0)
 
     def count(self, name: str, by: int = 1) -> None:
-        self._values[name] += by
+        self.values[name] += by
 
     def __getitem__(self, name: str) -> int:
-        return self._values[name]
+        return self.values[name]
 
     def as_dict(self) -> dict[str, int]:
         """A copy of all of them."""
-        return dict(self._values)
+        return dict(self.values)
 
 
 #: Upper bounds in milliseconds, each included; what takes longer is counted behind the last.
@@ -70,58 +70,110 @@ BUCKETS_MS: Final = (
     *(0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0),
     *(1_000.0, 2_000.0, 5_000.0, 10_000.0, 30_000.0),
 )
-MAX_PLUGINS: Final = 1_000  # histograms of plugins; names of more than that are a defect somewhere
+MAX_PLUGINS: Final = 1_000  # that are told apart; names of more than that are a defect somewhere
+MAX_TYPES: Final = 1_000  # event types that are told apart, those that were taken away included
+OTHER_TYPE: Final = "_other"  # stands for all further types; no type can have this name
 
 
 class Histogram:
-    """Counts of durations by bucket."""
+    """Counts of durations by bucket; whoever counts often does it without a call."""
 
-    __slots__ = ("_counts", "_sum_ms")
+    __slots__ = ("counts", "sum_ms")
 
     def __init__(self) -> None:
-        self._counts = [0] * (len(BUCKETS_MS) + 1)
-        self._sum_ms = 0.0
+        self.counts = [0] * (len(BUCKETS_MS) + 1)
+        self.sum_ms = 0.0
 
     def observe(self, ms: float) -> None:
         """Count one duration, in milliseconds."""
-        self._counts[bisect_left(BUCKETS_MS, ms)] += 1
-        self._sum_ms += ms
+        self.counts[bisect_left(BUCKETS_MS, ms)] += 1
+        self.sum_ms += ms
+
+    def add(self, other: Histogram) -> None:
+        """Count all of *other*'s durations, too."""
+        self.counts = [one + more for one, more in zip(self.counts, other.counts, strict=True)]
+        self.sum_ms += other.sum_ms
 
     def as_dict(self) -> dict[str, Any]:
         """``{"count": 2, "sum_ms": 3.1, "counts": [0, …]}``; one more count than bounds."""
-        counts = list(self._counts)
-        return {"count": sum(counts), "sum_ms": round(self._sum_ms, 3), "counts": counts}
+        counts = list(self.counts)
+        return {"count": sum(counts), "sum_ms": round(self.sum_ms, 3), "counts": counts}
 
 
 class Latencies:
-    """How long decisions took, and each plugin's answers."""
+    """How many decisions and calls of plugins there were, what became of them, how long they took.
 
-    __slots__ = ("_decisions", "_plugins")
+    One histogram for each combination, so that counting is one look into a dictionary. There are
+    few: outcomes and causes are a handful, event types those of the catalogue, and plugins those
+    that are or were bound. No id, source or subject is part of a key.
+    """
+
+    __slots__ = ("_known", "_plugins", "_types", "calls", "decisions")
 
     def __init__(self) -> None:
-        self._decisions = Histogram()
-        self._plugins: dict[str, Histogram] = {}
+        self.decisions: dict[tuple[str, str | None, str], Histogram] = {}
+        self.calls: dict[tuple[str, str, str | None], Histogram] = {}
+        self._known: frozenset[str] = frozenset()
+        self._types: set[str] = set()
+        self._plugins: set[str] = set()
 
-    def decided(self, ms: float) -> None:
+    def know(self, types: Iterable[str]) -> None:
+        """Take the catalogue's event types; decisions about others count under ``_other``."""
+        self._known = frozenset(types)
+
+    def decided(self, outcome: str, cause: str | None, type: str, ms: float) -> None:
         """Count one decision, from the event's arrival."""
-        self._decisions.observe(ms)
+        key = (outcome, cause, type)
+        (self.decisions.get(key) or self.first_decision(*key)).observe(ms)
 
-    def answered(self, plugin: str, ms: float) -> None:
-        """Count one hook that was called, from the call to its answer or the end of its time."""
-        histogram = self._plugins.get(plugin)
-        if histogram is None:
+    def answered(self, plugin: str, phase: str, result: str | None, ms: float) -> None:
+        """Count one call, to its answer or its end; *result* is a verdict or failure class."""
+        key = (plugin, phase, result)
+        (self.calls.get(key) or self.first_call(*key)).observe(ms)
+
+    def first_decision(self, outcome: str, cause: str | None, type: str) -> Histogram:
+        """Return the histogram of a combination that is new, or of an unknown type."""
+        if type in self._known and (type in self._types or len(self._types) < MAX_TYPES):
+            self._types.add(type)
+            shown = type
+        else:
+            shown = OTHER_TYPE
+        return self.decisions.setdefault((outcome, cause, shown), Histogram())
+
+    def first_call(self, plugin: str, phase: str, result: str | None) -> Histogram:
+        """Return the histogram of a combination that is new; one beyond the limit is not kept."""
+        if plugin not in self._plugins:
             if len(self._plugins) >= MAX_PLUGINS:
-                return
-            histogram = self._plugins[plugin] = Histogram()
-        histogram.observe(ms)
+                return Histogram()
+            self._plugins.add(plugin)
+        return self.calls.setdefault((plugin, phase, result), Histogram())
 
     def as_dict(self) -> dict[str, Any]:
-        """All of them by name, with the buckets' bounds."""
+        """All decisions as one histogram, and one for each plugin, with the buckets' bounds."""
+        decisions, plugins = Histogram(), {name: Histogram() for name in sorted(self._plugins)}
+        for found in self.decisions.values():
+            decisions.add(found)
+        for (plugin, _, _), found in self.calls.items():
+            plugins[plugin].add(found)
         return {
             "bounds_ms": list(BUCKETS_MS),
-            "decisions": self._decisions.as_dict(),
-            "plugins": {name: found.as_dict() for name, found in self._plugins.items()},
+            "decisions": decisions.as_dict(),
+            "plugins": {name: found.as_dict() for name, found in plugins.items()},
         }
+
+    def outcomes(self) -> list[dict[str, Any]]:
+        """``[{"outcome": "block", "cause": "failure", "type": "tool_invoked", "count": 3}]``"""
+        return [
+            {"outcome": outcome, "cause": cause, "type": name, "count": sum(found.counts)}
+            for (outcome, cause, name), found in self.decisions.items()
+        ]
+
+    def results(self) -> list[dict[str, Any]]:
+        """``[{"plugin": "guard", "phase": "validate", "result": "timeout", "count": 3}]``"""
+        return [
+            {"plugin": plugin, "phase": phase, "result": result, "count": sum(found.counts)}
+            for (plugin, phase, result), found in self.calls.items()
+        ]
 
 
 class Failures:
@@ -156,15 +208,24 @@ class CountingObserver:
         pass
 
     def on_decision(self, inbound: Inbound, decision: Decision, seconds: float) -> None:
-        self._counters.count("decisions")
-        self._counters.count(_OUTCOME_COUNTERS[decision.outcome])
-        self._latencies.decided(seconds * 1000)
+        values, latencies = self._counters.values, self._latencies
+        values["decisions"] += 1
+        values[_OUTCOME_COUNTERS[decision.outcome]] += 1
+        latencies.decided(decision.outcome, decision.cause, decision.event.type, seconds * 1000)
+        calls = latencies.calls
         for record in decision.records:
+            failure = record.failure
             if record.attempt:
-                self._latencies.answered(record.plugin, record.ms)
-            if record.resolution != "enforced":
-                self._counters.count(record.resolution)
-            if record.failure is not None or record.notes:
+                # what `answered` does, without the call: this is done for each plugin of each event
+                key = (record.plugin, record.phase, failure or record.verdict)
+                ms = record.ms
+                found = calls.get(key) or latencies.first_call(*key)
+                found.counts[bisect_left(BUCKETS_MS, ms)] += 1
+                found.sum_ms += ms
+            resolution = record.resolution
+            if resolution != "enforced":
+                values[resolution] += 1
+            if failure is not None or record.notes:
                 self._on_odd(record)
         if decision.conflicts:
             self._counters.count("conflicts", len(decision.conflicts))

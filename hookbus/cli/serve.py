@@ -6,7 +6,7 @@ import importlib
 import os
 import socket
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast, get_args
 
 import typer
 
@@ -20,6 +20,7 @@ from hookbus.server.file_watch import FileWatch
 from hookbus.server.listen import listen, parse_address
 
 RoleName = Literal["dispatcher", "registry"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 def register(app: typer.Typer) -> None:
@@ -43,13 +44,19 @@ def serve(
     json_logs: Annotated[
         bool, typer.Option("--json-logs", help="Log one JSON object a line.")
     ] = False,
+    log_level: Annotated[
+        LogLevel | None,
+        typer.Option(help="Log this and what is worse; else HOOKBUS_LOG_LEVEL, else info."),
+    ] = None,
 ) -> None:
     """Serve one role until SIGTERM. The broker is found by HOOKBUS_NATS_URL.
 
-    Over HTTP it answers /healthz, /readyz and /metrics.
+    Over HTTP it answers /healthz, /readyz and /metrics. At the level debug it logs a line for each
+    decision, with the ids that lead to it and nothing of the event.
 
     Example: hookbus serve registry --settings hookbus.toml --http 127.0.0.1:8081
     """
+    level = log_level or _level(os.environ.get("HOOKBUS_LOG_LEVEL", ""))
     connection = connection_from()
     broker_url(None, connection)  # it would be tried for ever
     if connection.creds is not None and connection.kind != role:
@@ -67,7 +74,19 @@ def serve(
     # imported only here: what a server needs is much, and the other commands do without it
     host = importlib.import_module(f"hookbus.server.{role}").host(connection, *arguments)
     as_json = json_logs or os.environ.get("HOOKBUS_LOG") == "json"
-    importlib.import_module("hookbus.server.run").serve(host, listener, json_logs=as_json)
+    importlib.import_module("hookbus.server.run").serve(
+        host, listener, json_logs=as_json, log_level=level
+    )
+
+
+def _level(said: str) -> LogLevel:
+    for level in get_args(LogLevel):
+        if said.lower() == level:
+            return cast(LogLevel, level)
+    if said:
+        expected = ", ".join(get_args(LogLevel))
+        raise UsageError(f"HOOKBUS_LOG_LEVEL={said!r}: expected one of {expected}")
+    return "info"
 
 
 def _registry(file: Path | None, default_mode: BusMode) -> tuple[Source, FileWatch | None]:

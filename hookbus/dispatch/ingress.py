@@ -93,6 +93,11 @@ class Ingress:
     def in_flight(self) -> int:
         return len(self._running)
 
+    @property
+    def max_in_flight(self) -> int:
+        """The limit of it; events beyond are blocked at once, there is no queue."""
+        return (self._snapshot.limits if self._snapshot else Limits()).max_in_flight
+
     def use(self, snapshot: Snapshot) -> None:
         """Decide what comes from now on under *snapshot*; what runs keeps its own (R16)."""
         self._snapshot = snapshot

@@ -12,6 +12,7 @@ from typing import Any, Final
 from uuid_utils import uuid7
 
 from hookbus import subjects
+from hookbus.decision_lines import DecisionLines, ToldCounters
 from hookbus.dispatch.asking import Asking
 from hookbus.dispatch.breaker import Breakers
 from hookbus.dispatch.dispatcher import Dispatcher, Tools
@@ -55,25 +56,26 @@ class DispatcherRole:
         *tracing* writes spans, where somebody collects them.
         """
         self.instance = secrets.token_hex(8)
-        self.counters = Counters()
+        self._clock = clock = clock_of(asyncio.get_running_loop())
+        self.counters: Counters = ToldCounters(clock)
         self._latencies = Latencies()
         self._failures = Failures()
         self._transport = transport
         self._open_config = open_config
         self._remote = Remote(transport, self.instance, self.counters)
-        self._clock = clock = clock_of(asyncio.get_running_loop())
         self._breakers = Breakers()
         asking = Asking(self._remote, self._breakers, clock)
         self._recorder = recorder = StreamRecorder(transport, self.counters, _new_decision_id)
         self._shadows = Shadows(asking, recorder, self.counters)
-        observer: Observer = CountingObserver(self.counters, self._latencies, self._failures)
+        counting = CountingObserver(self.counters, self._latencies, self._failures)
+        observers: list[Observer] = [counting, DecisionLines(clock)]
         if tracing is not None:
-            observer = Observers([observer, tracing])
+            observers.append(tracing)
         tools = Tools(
             asking,
             self._shadows,
             recorder,
-            observer,
+            Observers(observers),
             clock,
             lambda: transport.max_payload - OVERHEAD,
         )
@@ -156,6 +158,7 @@ class DispatcherRole:
             log.exception("configuration_unreadable generation=%d", entry.revision)
             return
         self.ingress.use(snapshot)
+        self._latencies.know(each.name for each in snapshot.catalog)
         self._wait_for_lapse(entry.revision, document)
         log.info("generation %d: %d bindings", snapshot.generation, len(snapshot.bindings))
 
@@ -180,9 +183,12 @@ class DispatcherRole:
         return {
             "generation": self.ingress.generation,
             "in_flight": self.ingress.in_flight,
+            "max_in_flight": self.ingress.max_in_flight,
             "breakers": self._breakers.states(),
             "breakers_open_ms": self._breakers.rests_ms(self._clock()),
             "counters": self.counters.as_dict(),
+            "outcomes": self._latencies.outcomes(),
+            "results": self._latencies.results(),
             "failures": self._failures.as_dict(),
             "latencies": self._latencies.as_dict(),
             "recording": self.recording(),

@@ -56,7 +56,8 @@ class Shadows:
                     self._counters.count("shadow_blocks")
         except Exception:
             # a shadow's failures never matter to anybody's decision
-            log.exception("shadow_failed plugin=%s", binding.plugin)
+            ids = {"decision_id": task.decision_id}
+            log.exception("shadow_failed plugin=%s", binding.plugin, extra=ids)
 
 
 def _without_secrets(task: Task, asked: Asked, payload: Payload) -> PluginRecord:

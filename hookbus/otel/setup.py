@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 from hookbus.otel.environment import INSTALL, Signal, wanted
 from hookbus.telemetry import Tracing
@@ -32,7 +32,7 @@ def telemetry(
     thread runs, without an ``OTEL_…`` variable that says where to, or where the process has a
     tracer provider already. Whatever is wrong is one line of the log: nothing ends because of it.
     """
-    stop = start("traces", service, version, environ)
+    stop: Stop | None = start("traces", service, version, environ)
     try:
         yield
     finally:
@@ -40,8 +40,11 @@ def telemetry(
             stop()
 
 
-def start(signal: Signal, service: str, version: str, environ: Mapping[str, str]) -> Stop | None:
-    """Set one signal up: ``hookbus.otel.<signal>`` does it, where the SDK is installed."""
+def start(signal: Signal, service: str, version: str, environ: Mapping[str, str]) -> Any:
+    """Set one signal up: what ``start`` of ``hookbus.otel.<signal>`` returns.
+
+    None where nothing is wanted, the SDK is not installed, or it cannot be used.
+    """
     what = wanted(signal, environ)
     if what.problem:
         log.warning("no_telemetry: %s", what.problem)
@@ -57,11 +60,10 @@ def start(signal: Signal, service: str, version: str, environ: Mapping[str, str]
     try:
         # the SDK logs 20 lines in half a minute about a collector that is not there
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-        stop: Stop | None = module.start(what, service, version, environ)
+        return module.start(what, service, version, environ)
     except Exception as e:  # a variable that the SDK cannot use: it must not stop a role
         log.warning("no_telemetry: %s are not exported: %s", signal, e)
         return None
-    return stop
 
 
 def dispatch_tracing() -> Tracing | None:

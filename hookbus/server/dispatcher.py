@@ -8,9 +8,9 @@ from typing import Any, Final
 from hookbus import __version__, subjects
 from hookbus.config.connection import Connection
 from hookbus.dispatch.role import DispatcherRole
+from hookbus.families import Family
 from hookbus.keyvalue import NatsKeyValue
 from hookbus.otel.setup import dispatch_tracing
-from hookbus.server.exposition import Family
 from hookbus.server.host import Host
 from hookbus.server.metrics import of_dispatcher
 from hookbus.transport import NatsTransport

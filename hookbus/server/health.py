@@ -10,6 +10,7 @@ import msgspec
 from faststream.asgi import AsgiResponse, HttpHandler, get
 
 from hookbus import __version__
+from hookbus.families import Family
 from hookbus.server.exposition import CONTENT_TYPE, exposition
 from hookbus.server.host import Host
 from hookbus.server.metrics import of_process
@@ -48,14 +49,19 @@ def _route(host: Host, is_well: Callable[[], bool]) -> HttpHandler:
 def _metrics(host: Host) -> HttpHandler:
     @get(include_in_schema=False)
     async def answer(scope: Any) -> AsgiResponse:
-        process = of_process(
-            host.role.name,
-            __version__,
-            is_connected=host.is_connected,
-            is_ready=host.is_ready,
-            tasks=len(asyncio.all_tasks()),
-        )
-        body = exposition((*process, *host.role.metrics()))
+        body = exposition(families_of(host))
         return AsgiResponse(body, 200, {"content-type": CONTENT_TYPE})
 
     return answer
+
+
+def families_of(host: Host) -> tuple[Family, ...]:
+    """All that a role's process has measured so far; on its loop."""
+    process = of_process(
+        host.role.name,
+        __version__,
+        is_connected=host.is_connected,
+        is_ready=host.is_ready,
+        tasks=len(asyncio.all_tasks()),
+    )
+    return (*process, *host.role.metrics())

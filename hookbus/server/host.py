@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 from hookbus.config.connection import Connection, nats_options
 from hookbus.errors import ConnectRefused, HookbusError, SettingsError, SubscriptionDenied
-from hookbus.server.exposition import Family
+from hookbus.families import Family
 from hookbus.transport import NatsTransport
 
 RETRY: Final = 0.25  # seconds between attempts

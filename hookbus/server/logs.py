@@ -1,12 +1,28 @@
-"""What roles log, to stderr: lines for people, or one JSON object a line."""
+"""What roles log, to stderr: lines for people, or one JSON object a line.
+
+A record's ``extra`` are the line's fields: ``decision_id`` and ``trace_id`` where it is about a
+decision.
+"""
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
+from typing import Final, TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
+
+from hookbus.printable import clean
+
+#: By the name that an operator gives them.
+LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
 
 
 def configure_logs(*, as_json: bool, level: int = logging.INFO) -> None:
@@ -15,14 +31,16 @@ def configure_logs(*, as_json: bool, level: int = logging.INFO) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso"),
+        structlog.stdlib.ExtraAdder(),
     ]
     renderer: Processor
     if as_json:
         shared.append(structlog.processors.format_exc_info)
         renderer = structlog.processors.JSONRenderer()
     else:
+        shared.append(_cleaned)
         renderer = structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            colors=sys.stderr.isatty(), exception_formatter=_traceback
         )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
@@ -31,4 +49,17 @@ def configure_logs(*, as_json: bool, level: int = logging.INFO) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # their own lines say nothing about the bus, and would be most of it at debug
+    for other in ("uvicorn", "asyncio", "nats", "faststream", "urllib3"):
+        logging.getLogger(other).setLevel(max(level, logging.WARNING))
+
+
+def _cleaned(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    """A line may quote what came over the bus, and a terminal obeys what is in a text."""
+    return {key: clean(text) if isinstance(text, str) else text for key, text in event.items()}
+
+
+def _traceback(output: TextIO, exc_info: ExcInfo) -> None:
+    written = io.StringIO()
+    structlog.dev.plain_traceback(written, exc_info)
+    output.write("\n".join(map(clean, written.getvalue().splitlines())))

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from hookbus.families import Family, Kind, Sample, counter, gauge, histogram
 from hookbus.measures import COUNTERS, MAX_PLUGINS
 from hookbus.presence import Endpoint
 from hookbus.registry.observing import ObserverState
-from hookbus.server.exposition import Family, Kind, Sample, counter, gauge, histogram
 
 #: name, kind, member of `ObserverState`, help
 _OF_OBSERVERS: Final[tuple[tuple[str, Kind, str, str], ...]] = (
@@ -25,6 +25,32 @@ _OF_OBSERVERS: Final[tuple[tuple[str, Kind, str, str], ...]] = (
         "counter",
         "discarded",
         "Events that the stream's limits took away before it had them; at most.",
+    ),
+)
+
+#: name, kind, member of a stream's state, how many of its unit are one of ours, help
+_OF_STREAMS: Final[tuple[tuple[str, Kind, str, int, str], ...]] = (
+    (
+        "hookbus_unacknowledged_messages",
+        "gauge",
+        "pending",
+        1,
+        "Messages that their stream has not acknowledged yet.",
+    ),
+    ("hookbus_unacknowledged_bytes", "gauge", "pending_bytes", 1, "Size of their bodies."),
+    (
+        "hookbus_unacknowledged_oldest_seconds",
+        "gauge",
+        "oldest_ms",
+        1000,
+        "Age of the oldest of them.",
+    ),
+    (
+        "hookbus_given_up_messages_total",
+        "counter",
+        "given_up",
+        1,
+        "Messages that no stream has: given up.",
     ),
 )
 
@@ -53,8 +79,20 @@ def of_dispatcher(stats: Mapping[str, Any]) -> Iterator[Family]:
     """The metrics of a dispatcher, out of what it answers to ``$SRV.STATS``."""
     yield _generation(stats["generation"])
     yield gauge("hookbus_in_flight_events", "Events being decided now.", stats["in_flight"])
+    help_ = "How many may be decided at a time; more are blocked at once."
+    yield gauge("hookbus_in_flight_limit_events", help_, stats["max_in_flight"])
     for name, counts in COUNTERS.items():
         yield counter(f"hookbus_{name}_total", counts, stats["counters"][name])
+    yield _tally(
+        "hookbus_decisions_by_type_total",
+        "Decisions, by outcome, a block's cause, and the event's type.",
+        stats["outcomes"],
+    )
+    yield _tally(
+        "hookbus_plugin_calls_total",
+        "Calls of plugins, by phase and by verdict or failure class.",
+        stats["results"],
+    )
     yield Family(
         "hookbus_plugin_failures_total",
         "counter",
@@ -92,19 +130,21 @@ def of_dispatcher(stats: Mapping[str, Any]) -> Iterator[Family]:
     )
 
 
+def _tally(name: str, help: str, rows: Iterable[Mapping[str, Any]]) -> Family:
+    """Counts of which the other members are labels; null is the empty label."""
+    samples = (
+        Sample(row["count"], {k: v or "" for k, v in row.items() if k != "count"}) for row in rows
+    )
+    return Family(name, "counter", help, tuple(samples))
+
+
 def _recording(streams: Mapping[str, Mapping[str, Any]]) -> Iterator[Family]:
     """What waits to be stored, and what never was."""
-    states = sorted(streams.items())
-    pending, oldest, given_up = (
-        tuple(Sample(state[key] / unit, {"stream": name}) for name, state in states)
-        for key, unit in (("pending", 1), ("oldest_ms", 1000), ("given_up", 1))
-    )
-    help_ = "Messages that their stream has not acknowledged yet."
-    yield Family("hookbus_unacknowledged_messages", "gauge", help_, pending)
-    help_ = "Age of the oldest of them."
-    yield Family("hookbus_unacknowledged_oldest_seconds", "gauge", help_, oldest)
-    help_ = "Messages that no stream has: given up."
-    yield Family("hookbus_given_up_messages_total", "counter", help_, given_up)
+    for name, kind, member, unit, what in _OF_STREAMS:
+        samples = (
+            Sample(state[member] / unit, {"stream": s}) for s, state in sorted(streams.items())
+        )
+        yield Family(name, kind, what, tuple(samples))
 
 
 def of_registry(stats: RegistryStats) -> Iterator[Family]:

@@ -13,6 +13,7 @@ from hookbus.broker_needs import Lack, payload_problem
 from hookbus.config.connection import Connection
 from hookbus.config.settings import Settings, StreamsSettings
 from hookbus.errors import Disconnected, HookbusError, SettingsError
+from hookbus.families import Family
 from hookbus.keyvalue import Entry, KeyValue, NatsKeyValue, Watch
 from hookbus.presence import Endpoint, Presence, Service
 from hookbus.registry.configuration import Made
@@ -26,7 +27,6 @@ from hookbus.registry.observing import Observing
 from hookbus.registry.plugin_config import tell_config
 from hookbus.registry.registry import Registry
 from hookbus.registry.settings_changes import Source, tell_changed_configs
-from hookbus.server.exposition import Family
 from hookbus.server.file_watch import FileWatch
 from hookbus.server.host import Host
 from hookbus.server.metrics import RegistryStats, of_registry

@@ -19,7 +19,8 @@ from hookbus.loop import run
 from hookbus.otel.setup import telemetry
 from hookbus.server.health import health_routes
 from hookbus.server.host import Host
-from hookbus.server.logs import configure_logs
+from hookbus.server.logs import LEVELS, configure_logs
+from hookbus.server.reports import hosted
 
 #: Objects that are new and still there before the collector looks at them. Under load nearly all
 #: end by themselves; with Python's own 700, looking was a tenth of the dispatcher's CPU.
@@ -28,13 +29,15 @@ YOUNG_OBJECTS: Final = 10_000
 log = logging.getLogger(__name__)
 
 
-def serve(host: Host, listener: socket.socket, *, json_logs: bool) -> None:
+def serve(host: Host, listener: socket.socket, *, json_logs: bool, log_level: str) -> None:
     """Serve until SIGTERM or ctrl-C; then finish what runs, and return.
+
+    *log_level* is one of `hookbus.server.logs.LEVELS`.
 
     Raises:
         SettingsError: The role refuses to start with its settings.
     """
-    configure_logs(as_json=json_logs)
+    configure_logs(as_json=json_logs, level=LEVELS[log_level])
     server = uvicorn.Server(
         uvicorn.Config(
             make_app(host),
@@ -81,15 +84,12 @@ def make_app(host: Host) -> RoleApp:
 
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        host.start()
-        # what was imported stays: without this the collector walks it again and again, which was
-        # a tenth of the dispatcher's CPU under load
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(YOUNG_OBJECTS)
-        try:
+        async with hosted(host):
+            # what was imported stays: without this the collector walks it again and again, which
+            # was a tenth of the dispatcher's CPU under load
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(YOUNG_OBJECTS)
             yield
-        finally:
-            await host.stop()
 
     return RoleApp(asgi_routes=health_routes(host), lifespan=lifespan, logger=None)

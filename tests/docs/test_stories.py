@@ -23,6 +23,7 @@ STORIES: Final = (
     "docs/cookbook.md",
     "docs/testing.md",
     "docs/cli.md",
+    "docs/observe.md",
 )
 
 #: Pages whose reader has a bus.

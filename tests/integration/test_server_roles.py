@@ -222,6 +222,15 @@ def test_logs_are_one_json_object_a_line_on_request(
     assert {record["level"] for record in records} == {"info"}
 
 
+def test_a_log_level_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    command = serve("dispatcher")
+    with running(command, tmp_path, HOOKBUS_LOG_LEVEL="loud") as process:
+        assert process.wait() == 2
+
+    said = process.errors.read_text()
+    assert "HOOKBUS_LOG_LEVEL='loud': expected one of debug, info, warning, error" in said
+
+
 def test_settings_for_a_dispatcher_are_refused(tmp_path: Path) -> None:
     done = hookbus("serve", "dispatcher", "--settings", str(tmp_path / "x.toml"))
 

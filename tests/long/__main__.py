@@ -55,6 +55,11 @@ JOBS: Final[dict[str, tuple[str, list[str], dict[str, str]]]] = {
         [sys.executable, "-m", "tests.long.backoff"],
         {},
     ),
+    "alerts": (
+        "each alert fires and each panel shows something, by Prometheus on a faulty bus",
+        [sys.executable, "-m", "tests.long.alerts"],
+        {},
+    ),
     "soak": (
         "ten minutes of a disturbed bus, each decision beside the reference model's",
         [sys.executable, "-m", "tests.soak", "--minutes", "10"],

@@ -9,25 +9,30 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hookbus.dispatch.breaker import Breakers
+from hookbus.families import Family, gauge
 from hookbus.measures import BUCKETS_MS, COUNTERS, Counters, Latencies
 from hookbus.presence import Endpoint
-from hookbus.server.exposition import Family, exposition, gauge
+from hookbus.server.exposition import exposition
 from hookbus.server.metrics import RegistryStats, of_dispatcher, of_process, of_registry
 from hookbus.snapshot import Binding, BreakerLimits
 
 
 def stats(*, plugins: tuple[str, ...] = (), **breakers: str) -> dict[str, Any]:
     counters, latencies = Counters(), Latencies()
+    latencies.know(["message_received"])
     counters.count("decisions", 3)
     for ms in (0.1, 0.11, 99_000.0):
-        latencies.decided(ms)
+        latencies.decided("block", "verdict", "message_received", ms)
     for plugin in plugins:
-        latencies.answered(plugin, 20.0)
+        latencies.answered(plugin, "validate", "timeout", 20.0)
     return {
         "generation": 7,
         "in_flight": 2,
+        "max_in_flight": 64,
         "breakers": breakers,
         "counters": counters.as_dict(),
+        "outcomes": latencies.outcomes(),
+        "results": latencies.results(),
         "failures": {plugin: {"timeout": 2} for plugin in plugins},
         "latencies": latencies.as_dict(),
         "recording": {
@@ -131,7 +136,9 @@ def test_labels_are_of_bounded_sets_only() -> None:
     labels = {name for family in everything() for s in family.samples for name in s.labels}
 
     of_roles = {"role", "version", "endpoint", "le"}
-    assert labels == of_roles | {"plugin", "failure", "mode", "state", "stream"}
+    of_events = {"outcome", "cause", "type"}
+    of_plugins = {"plugin", "phase", "result", "failure", "mode", "state"}
+    assert labels == of_roles | of_events | of_plugins | {"stream"}
 
 
 def test_what_a_label_holds_cannot_break_a_line() -> None:

@@ -12,7 +12,7 @@ from hookbus.measures import Latencies
 def stats(instance: str, *ms: float, bounds: list[float] | None = None) -> DispatcherStats:
     latencies = Latencies()
     for one in ms:
-        latencies.answered("guard", one)
+        latencies.answered("guard", "validate", "continue", one)
     said = latencies.as_dict() if bounds is None else {**latencies.as_dict(), "bounds_ms": bounds}
     data = {"generation": 3, "latencies": said}
     [read] = read_stats([{"id": instance, "endpoints": [{"data": data}]}], DispatcherStats)

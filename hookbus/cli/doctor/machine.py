@@ -28,7 +28,8 @@ VERSION_TIMEOUT: Final = 5.0  # seconds for `nats-server --version`
 
 #: Variables that are no setting.
 VARIABLES: Final = (
-    *("HOOKBUS_NATS_URL", "HOOKBUS_PRINCIPAL", "HOOKBUS_CREDS", "HOOKBUS_SETTINGS", "HOOKBUS_LOG"),
+    *("HOOKBUS_NATS_URL", "HOOKBUS_PRINCIPAL", "HOOKBUS_CREDS", "HOOKBUS_SETTINGS"),
+    *("HOOKBUS_LOG", "HOOKBUS_LOG_LEVEL"),
     *("HOOKBUS_TLS_CA", "HOOKBUS_TLS_CERT", "HOOKBUS_TLS_KEY"),
 )
 #: What a whole bus imports, by the extra that brings it.
