@@ -2,24 +2,25 @@
 
 Each mode starts what it measures on brokers of its own and measures it in turn, round by round.
 Without a mode it is the contest. Exit code 1 when a decision was wrong or a bar is missed.
+docs/bench.md says what is compared and how to read it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import time
 from pathlib import Path
 from typing import Any, Final
 
 from tests.bench.contest import run_contest
+from tests.bench.contestants import CONTESTANTS
 from tests.bench.features import run_features_mode
-from tests.bench.options import Mode, Options
+from tests.bench.options import QUICK, Mode, Options
 from tests.bench.recording import run_recording_mode
 from tests.bench.replicas import run_replicas_mode
 from tests.bench.scenarios import SCENARIOS
+from tests.bench.surroundings import load_average, surroundings
 
 #: By option. A new mode is a file of its own and a line here.
 MODES: Final = {
@@ -40,20 +41,35 @@ def parse() -> argparse.Namespace:
     modes.add_argument("--all", dest="modes", action="store_const", const=list(MODES))
     parser.add_argument("--rounds", type=int, default=5, help="at least 5 for a figure to quote")
     parser.add_argument("--events", type=int, default=4000, help="per measurement, 64 in flight")
-    parser.add_argument(
-        "--only", choices=SCENARIOS, action="append", help="scenario of the contest"
-    )
-    parser.add_argument("--json", type=Path, help="where to write every round's figures")
+    parser.add_argument("--quick", action="store_true", help="one small round, judging nothing")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write every round")
+    contest = parser.add_argument_group("of the contest")
+    contest.add_argument("--only", choices=SCENARIOS, action="append", help="may be repeated")
+    contest.add_argument("--contestants", choices=CONTESTANTS, nargs="+", metavar="NAME")
+    contest.add_argument("--svg", type=Path, metavar="FILE", help="where to draw the picture")
     return parser.parse_args()
+
+
+def options_of(said: argparse.Namespace) -> Options:
+    options = QUICK if said.quick else Options(said.rounds, said.events)
+    chosen = {"contestants": tuple(said.contestants or ()), "picture": said.svg}
+    if said.only:
+        chosen["scenarios"] = tuple(said.only)
+    return options._replace(**chosen)
 
 
 def main() -> None:
     said = parse()
+    options = options_of(said)
+    around = surroundings()
+    machine = f"Python {around['versions']['python']}, {around['machine']['cores']} cores"
+    load = load_average()
+    print(
+        f"hookbus bench: {options.rounds} rounds of {options.events} events, {machine},"
+        f" load average {load}",
+        flush=True,
+    )
     started = time.time()
-    options = Options(said.rounds, said.events, tuple(said.only or ()))
-    machine = f"Python {platform.python_version()}, {os.cpu_count()} cores"
-    load = " ".join(f"{average:.2f}" for average in os.getloadavg())
-    print(f"hookbus bench: {options.rounds} rounds, {machine}, load average {load}", flush=True)
     everything: dict[str, Any] = {}
     is_well = True
     for name in said.modes or ["contest"]:
@@ -62,7 +78,10 @@ def main() -> None:
         is_well = is_well and outcome.is_well
     print(f"\n{time.time() - started:.0f} s; every decision was checked")
     if said.json:
-        said.json.write_text(json.dumps(everything, indent=1))
+        loads = {"before": load, "after": load_average()}
+        size = {"rounds": options.rounds, "events": options.events}
+        whole = {**around, "load_average": loads, **size, "modes": everything}
+        said.json.write_text(json.dumps(whole, indent=1))
     if not is_well:
         raise SystemExit(1)
 

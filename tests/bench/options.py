@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 
 class Options(NamedTuple):
@@ -11,6 +12,8 @@ class Options(NamedTuple):
     events: int  # per measurement, 64 in flight
     scenarios: tuple[str, ...] = ()  # of the contest; none stands for all
     contestants: tuple[str, ...] = ()  # of the contest; none stands for all
+    is_quick: bool = False  # the smallest run of everything, whose figures mean nothing
+    picture: Path | None = None  # where to draw the contest
 
 
 class Outcome(NamedTuple):
@@ -25,3 +28,7 @@ Run = Callable[[Options], Outcome]
 class Mode(NamedTuple):
     says: str  # in the help
     run: Run
+
+
+#: For CI: that it runs and what it prints, no figure.
+QUICK: Final = Options(1, 200, ("n=1", "patch"), is_quick=True)

@@ -1,6 +1,6 @@
 """The plugins that are asked: one on nats-py alone, one on the SDK. Both do the least there is.
 
-python -m tests.bench.plugins raw|sdk URL PHASE NAME
+python -m tests.bench.plugins raw|sdk URL WORK NAME
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import msgspec
 import nats
 from nats.aio.msg import Msg
 
-from hookbus import HookEvent, Intercept, Plugin, Verdict
+from hookbus import Block, HookEvent, Intercept, Plugin, Verdict
 from hookbus.loop import run
 from hookbus.plugin import PluginServer
 from hookbus.transport import NatsTransport
+from tests.bench.scenarios import BLOCKER
 
 
 class _Call(msgspec.Struct):
@@ -32,14 +33,21 @@ def marked(data: dict[str, Any], name: str) -> dict[str, Any]:
     return {**data, "marks": [*data.get("marks", ()), name]}
 
 
-async def raw(url: str, phase: str, name: str) -> None:
+PATCH = b'"intercept","patch":[{"op":"add","path":"/marks/-","value":"%b"}]}'
+
+
+async def raw(url: str, work: str, name: str) -> None:
     client = await nats.connect(url)
     tail = b'","attempt":1,"plugin":"%b","version":"1.0.0","verdict":' % name.encode()
 
     async def on_call(message: Msg) -> None:
         call = _decode(message.data)
-        if phase == "validate":
+        if work == "block" and name == BLOCKER:
+            verdict = b'"block","reason":"no","code":"no"}'
+        elif work in ("validate", "block"):
             verdict = b'"continue"}'
+        elif work == "patch":
+            verdict = PATCH % name.encode()
         else:
             data = msgspec.json.encode(marked(call.event["data"], name))
             verdict = b'"intercept","data":%b}' % data
@@ -52,32 +60,32 @@ async def raw(url: str, phase: str, name: str) -> None:
     await client.flush()
 
 
-async def sdk(url: str, phase: str, name: str) -> None:
+async def sdk(url: str, work: str, name: str) -> None:
     plugin = Plugin(name, version="1.0.0")
     priority = int(name.removeprefix("p"))
+    settings = {"priority": priority, "timeout_ms": 5000}
 
-    if phase in ("validate", "both"):
-        hook = "bench" if phase == "validate" else "look"
+    if work in ("validate", "block"):
 
-        @plugin.hook(
-            "message_received", phase="validate", name=hook, priority=priority, timeout_ms=5000
-        )
+        @plugin.hook("message_received", phase="validate", name="bench", **settings)
+        async def check(event: HookEvent[Any]) -> Verdict | None:
+            return Block("no", code="no") if work == "block" and name == BLOCKER else None
+
+    if work in ("mutate", "patch"):
+
+        @plugin.hook("message_received", phase="mutate", name="bench", **settings)
+        async def mark(event: HookEvent[Any]) -> Verdict | None:
+            if work == "patch":
+                return Intercept(patch=[{"op": "add", "path": "/marks/-", "value": name}])
+            return Intercept(data=marked(event.data, name))
+
+    if work == "both":
+
+        @plugin.hook("message_received", phase="validate", name="look", **settings)
         async def look(event: HookEvent[Any]) -> Verdict | None:
             return None
 
-    if phase == "mutate":
-
-        @plugin.hook(
-            "message_received", phase="mutate", name="bench", priority=priority, timeout_ms=5000
-        )
-        async def mark(event: HookEvent[Any]) -> Verdict | None:
-            return Intercept(data=marked(event.data, name))
-
-    if phase == "both":
-
-        @plugin.hook(
-            "message_received", phase="mutate", name="change", priority=priority, timeout_ms=5000
-        )
+        @plugin.hook("message_received", phase="mutate", name="change", **settings)
         async def change(event: HookEvent[Any]) -> Verdict | None:
             if event.data["user"] != "patcher":
                 return None
@@ -87,8 +95,8 @@ async def sdk(url: str, phase: str, name: str) -> None:
     await server.start()
 
 
-async def main(kind: str, url: str, phase: str, name: str) -> None:
-    await {"raw": raw, "sdk": sdk}[kind](url, phase, name)
+async def main(kind: str, url: str, work: str, name: str) -> None:
+    await {"raw": raw, "sdk": sdk}[kind](url, work, name)
     print("ready", flush=True)
     await asyncio.Event().wait()
 

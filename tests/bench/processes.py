@@ -63,15 +63,16 @@ class Process:
 
 
 class Started:
-    """One variant's broker and processes by name."""
+    """One variant's broker, if it has one, and its processes by name."""
 
-    def __init__(self, stack: ExitStack, broker: EmbeddedBroker) -> None:
+    def __init__(self, stack: ExitStack, broker: EmbeddedBroker | None) -> None:
         self._stack = stack
         self._broker = broker
         self.processes: dict[str, Process] = {}
 
     @property
     def url(self) -> str:
+        assert self._broker is not None
         return self._broker.url
 
     def start(
@@ -82,9 +83,17 @@ class Started:
         return process
 
     def start_roles(
-        self, folder: Path, program: str, more: str = "", *, are_a_files: bool = True
+        self,
+        folder: Path,
+        program: str,
+        more: str = "",
+        *,
+        are_a_files: bool = True,
+        is_local: bool = False,
     ) -> None:
         """Start registry and dispatcher; *program* is the module that is `hookbus`.
+
+        With *is_local* there is no dispatcher: that is in the emitter's process.
 
         *more* is TOML that the settings file has beside the mode. Settings that are not a file's
         can be applied later.
@@ -98,16 +107,19 @@ class Started:
             file.write_text(f'mode = "development"\n{more}{NO_PAYLOADS}')
             settings = ["--settings", str(file)]
         self.start("registry", [*serve, "registry", *address, *settings], environ)
-        self.start("dispatcher", [*serve, "dispatcher", *address], environ)
+        if not is_local:
+            self.start("dispatcher", [*serve, "dispatcher", *address], environ)
 
     def cpu(self) -> dict[str, float]:
         """Seconds of CPU that each process has had so far."""
         pids = {name: process.pid for name, process in self.processes.items()}
-        return {name: cpu_of(pid) for name, pid in {**pids, "broker": self._broker.pid}.items()}
+        if self._broker is not None:
+            pids["broker"] = self._broker.pid
+        return {name: cpu_of(pid) for name, pid in pids.items()}
 
 
-async def until_bound(url: str, hooks: int) -> None:
-    """Wait until the dispatcher serves a generation with all *hooks*."""
+async def until_bound(url: str, hooks: int, *, is_served: bool = True) -> None:
+    """Wait until a generation has all *hooks*, with *is_served* until a dispatcher serves it."""
     transport = await NatsTransport.connect(url)
     try:
         for _ in range(200):
@@ -118,7 +130,8 @@ async def until_bound(url: str, hooks: int) -> None:
                 continue
             if sum(len(p["hooks"]) for p in answer["plugins"]) == hooks:
                 generation = answer["generation"]
-                await request(transport, "bench", "wait_generation", generation=generation)
+                if is_served:
+                    await request(transport, "bench", "wait_generation", generation=generation)
                 return
             await asyncio.sleep(0.05)
         raise SystemExit("the plugins were not bound within 10 s")
