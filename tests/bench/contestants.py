@@ -40,7 +40,14 @@ class Contestant(NamedTuple):
 
     @property
     def is_installed(self) -> bool:
-        return all(find_spec(module) is not None for module in self.needs)
+        return all(map(_is_there, self.needs))
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # not even its parent is
+        return False
 
 
 def _plugins(started: Started, module: str, arguments: list[str], scenario: Scenario) -> None:

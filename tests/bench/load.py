@@ -24,6 +24,10 @@ from tests.bench.scenarios import Answer, wanted
 Emit = Callable[[], Awaitable[Answer]]
 
 
+class WrongDecision(Exception):
+    """It voids the whole run."""
+
+
 async def measure(emit: Emit, right: Answer, in_flight: int, events: int) -> dict[str, Any]:
     took: list[float] = []
     left = itertools.count(events, -1)
@@ -34,7 +38,7 @@ async def measure(emit: Emit, right: Answer, in_flight: int, events: int) -> dic
             answer = await emit()
             took.append(time.perf_counter() - started)
             if answer != right:
-                raise SystemExit(f"wrong decision: {answer}, expected {right}")
+                raise WrongDecision(f"wrong decision: {answer}, expected {right}")
 
     started = time.perf_counter()
     async with asyncio.TaskGroup() as workers:
@@ -54,19 +58,24 @@ async def main(kind: str, url: str, work: str, plugins: list[str]) -> None:
     command: dict[str, Any] = {}
     # only this kind's libraries are loaded: another's are neither its memory nor its start
     module = importlib.import_module(f"tests.bench.emitters.{'both' if work == 'both' else kind}")
-    emit = await module.emitter(url, command if work == "both" else plugins)
     right = wanted(work, plugins)
-    print("ready", flush=True)
-    while line := await asyncio.to_thread(sys.stdin.readline):
-        command.clear()
-        command.update(json.loads(line))
-        if work == "both":
-            marks = dict.fromkeys(plugins, 1)
-            right = (
-                Answer("intercept", None, marks) if command.get("patches") else Answer("continue")
-            )
-        figures = await measure(emit, right, command["in_flight"], command["events"])
-        print(json.dumps(figures), flush=True)
+    async with module.emitter(url, command if work == "both" else plugins) as emit:
+        print("ready", flush=True)
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            command.clear()
+            command.update(json.loads(line))
+            if work == "both":
+                marks = dict.fromkeys(plugins, 1)
+                right = (
+                    Answer("intercept", None, marks)
+                    if command.get("patches")
+                    else Answer("continue")
+                )
+            try:
+                figures = await measure(emit, right, command["in_flight"], command["events"])
+            except* WrongDecision as wrong:
+                raise SystemExit(str(wrong.exceptions[0])) from None
+            print(json.dumps(figures), flush=True)
 
 
 if __name__ == "__main__":

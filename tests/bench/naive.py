@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final, Literal
 
 from faststream.nats import NatsBroker
@@ -51,13 +53,6 @@ class Decision(BaseModel):
     by: str | None = None
     reason: str | None = None
     data: Data | None = None
-
-
-async def open_broker(url: str) -> NatsBroker:
-    """Connect; without its logger, which would write two lines for each message."""
-    broker = NatsBroker(url, logger=None)
-    await broker.start()
-    return broker
 
 
 def plugin(broker: NatsBroker, work: str, name: str) -> None:
@@ -104,16 +99,23 @@ def dispatcher(broker: NatsBroker, work: str, plugins: list[str]) -> None:
         return decision
 
 
-async def main(part: str, url: str, work: str, plugins: list[str]) -> None:
-    broker = NatsBroker(url, logger=None)
+@asynccontextmanager
+async def serving(part: str, url: str, work: str, plugins: list[str]) -> AsyncIterator[None]:
+    broker = NatsBroker(url, logger=None)  # which would write two lines for each message
     if part == "dispatcher":
         dispatcher(broker, work, plugins)
     else:
         plugin(broker, work, plugins[0])
-    await broker.start()
-    await broker.ping(timeout=5)  # the server has the subscription
-    print("ready", flush=True)
-    await asyncio.Event().wait()
+    async with broker:
+        await broker.start()
+        await broker.ping(timeout=5)  # the server has the subscription
+        yield
+
+
+async def main(part: str, url: str, work: str, plugins: list[str]) -> None:
+    async with serving(part, url, work, plugins):
+        print("ready", flush=True)
+        await asyncio.Event().wait()
 
 
 if __name__ == "__main__":

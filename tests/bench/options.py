@@ -31,4 +31,4 @@ class Mode(NamedTuple):
 
 
 #: For CI: that it runs and what it prints, no figure.
-QUICK: Final = Options(1, 200, ("n=1", "patch"), is_quick=True)
+QUICK: Final = Options(1, 200, ("n=1",), is_quick=True)

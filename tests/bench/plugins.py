@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -36,7 +38,8 @@ def marked(data: dict[str, Any], name: str) -> dict[str, Any]:
 PATCH = b'"intercept","patch":[{"op":"add","path":"/marks/-","value":"%b"}]}'
 
 
-async def raw(url: str, work: str, name: str) -> None:
+@asynccontextmanager
+async def raw(url: str, work: str, name: str) -> AsyncIterator[None]:
     client = await nats.connect(url)
     tail = b'","attempt":1,"plugin":"%b","version":"1.0.0","verdict":' % name.encode()
 
@@ -58,9 +61,14 @@ async def raw(url: str, work: str, name: str) -> None:
     await client.subscribe(f"hookbus.call.{name}.bench", queue=name, cb=on_call)
     await client.flush()
     await client.flush()
+    try:
+        yield
+    finally:
+        await client.close()
 
 
-async def sdk(url: str, work: str, name: str) -> None:
+@asynccontextmanager
+async def sdk(url: str, work: str, name: str) -> AsyncIterator[None]:
     plugin = Plugin(name, version="1.0.0")
     priority = int(name.removeprefix("p"))
     settings = {"priority": priority, "timeout_ms": 5000}
@@ -91,14 +99,20 @@ async def sdk(url: str, work: str, name: str) -> None:
                 return None
             return Intercept(patch=[{"op": "add", "path": f"/marks/{name}", "value": 1}])
 
-    server = PluginServer(plugin, await NatsTransport.connect(url, principal=name))
+    transport = await NatsTransport.connect(url, principal=name)
+    server = PluginServer(plugin, transport)
     await server.start()
+    try:
+        yield
+    finally:
+        await server.stop()
+        await transport.close()
 
 
 async def main(kind: str, url: str, work: str, name: str) -> None:
-    await {"raw": raw, "sdk": sdk}[kind](url, work, name)
-    print("ready", flush=True)
-    await asyncio.Event().wait()
+    async with {"raw": raw, "sdk": sdk}[kind](url, work, name):
+        print("ready", flush=True)
+        await asyncio.Event().wait()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import msgspec
 import nats
@@ -20,6 +22,7 @@ from nats.aio.msg import Msg
 from hookbus.loop import run
 
 RECORD = b'{"v":1,"record":"' + b"x" * 681 + b'"}'
+BOUND = b'{"v":1,"state":"bound","generation":1,"config":{},"problems":[]}'
 DECISION = (
     b'{"v":1,"id":"0","event":{"id":"%b","source":"","type":""},"principal":"bench","dry_run":false,'
     b'"outcome":"%b"%b,"records":[],"generation":1,"degraded":false}'
@@ -121,9 +124,16 @@ class Relay:
         await self._client.publish(reply, decision)
 
 
-async def main(url: str, work: str, plugins: list[str]) -> None:
+async def on_announcement(message: Msg) -> None:
+    """Be the registry, too: a plugin on the SDK would announce itself again and again."""
+    await message.respond(BOUND)
+
+
+@asynccontextmanager
+async def serving(url: str, work: str, plugins: list[str]) -> AsyncIterator[None]:
     client = await nats.connect(url)
     relay = Relay(client, plugins)
+    await client.subscribe("hookbus.announce.*", cb=on_announcement)
     await client.subscribe("hookbus.reply.relay.*.*", cb=relay.on_reply)
     await client.subscribe(
         "hookbus.emit.>",
@@ -132,8 +142,16 @@ async def main(url: str, work: str, plugins: list[str]) -> None:
     )
     await client.flush()
     await client.flush()
-    print("ready", flush=True)
-    await asyncio.Event().wait()
+    try:
+        yield
+    finally:
+        await client.close()
+
+
+async def main(url: str, work: str, plugins: list[str]) -> None:
+    async with serving(url, work, plugins):
+        print("ready", flush=True)
+        await asyncio.Event().wait()
 
 
 if __name__ == "__main__":

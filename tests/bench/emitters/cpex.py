@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from cpex.framework import GlobalContext, PluginManager
 
@@ -12,7 +14,8 @@ from tests.bench.load import Emit
 from tests.bench.scenarios import DATA, Answer
 
 
-async def emitter(url: str, plugins: list[str]) -> Emit:
+@asynccontextmanager
+async def emitter(url: str, plugins: list[str]) -> AsyncIterator[Emit]:
     """*url* is the file with the manager's configuration."""
     logging.disable(logging.WARNING)  # it would write a line for each Block
     manager = PluginManager(url)
@@ -27,4 +30,7 @@ async def emitter(url: str, plugins: list[str]) -> Emit:
         changed = result.modified_payload
         return Answer("continue") if changed is None else Answer("intercept", None, changed.marks)
 
-    return emit
+    try:
+        yield emit
+    finally:
+        await manager.shutdown()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 from hookbus import local
@@ -13,13 +15,14 @@ from tests.bench.scenarios import DATA, Answer
 PATIENCE: Final = 10.0  # seconds until its dispatcher knows the plugins
 
 
-async def emitter(url: str, plugins: list[str]) -> Emit:
-    bus = await local.connect(url, source="/bench", principal="bench", timeout=5.0).open()
-    async with asyncio.timeout(PATIENCE):
-        while len((await bus.emit("message_received", DATA)).records) < len(plugins):
-            await asyncio.sleep(0.05)
+@asynccontextmanager
+async def emitter(url: str, plugins: list[str]) -> AsyncIterator[Emit]:
+    async with local.connect(url, source="/bench", principal="bench", timeout=5.0) as bus:
+        async with asyncio.timeout(PATIENCE):
+            while len((await bus.emit("message_received", DATA)).records) < len(plugins):
+                await asyncio.sleep(0.05)
 
-    async def emit() -> Answer:
-        return seen(await bus.emit("message_received", DATA))
+        async def emit() -> Answer:
+            return seen(await bus.emit("message_received", DATA))
 
-    return emit
+        yield emit

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from faststream.nats import NatsBroker
 
 from tests.bench.load import Emit
-from tests.bench.naive import EMIT, Data, Decision, Event, open_broker
+from tests.bench.naive import EMIT, Data, Decision, Event
 from tests.bench.scenarios import DATA, Answer
 
 
-async def emitter(url: str, plugins: list[str]) -> Emit:
-    broker = await open_broker(url)
+@asynccontextmanager
+async def emitter(url: str, plugins: list[str]) -> AsyncIterator[Emit]:
+    broker = NatsBroker(url, logger=None)
     ids = itertools.count()
 
     async def emit() -> Answer:
@@ -22,4 +27,6 @@ async def emitter(url: str, plugins: list[str]) -> Emit:
         changed = decision.data
         return Answer(decision.outcome, decision.by, None if changed is None else changed.marks)
 
-    return emit
+    async with broker:
+        await broker.start()
+        yield emit

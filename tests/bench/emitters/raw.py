@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import msgspec
 import nats
@@ -11,7 +13,8 @@ from tests.bench.load import Emit
 from tests.bench.scenarios import DATA, Answer
 
 
-async def emitter(url: str, plugins: list[str]) -> Emit:
+@asynccontextmanager
+async def emitter(url: str, plugins: list[str]) -> AsyncIterator[Emit]:
     client = await nats.connect(url)
     ids = itertools.count()
     data = msgspec.json.encode(DATA)
@@ -26,4 +29,7 @@ async def emitter(url: str, plugins: list[str]) -> Emit:
         changed = decision.get("data")
         return Answer(decision["outcome"], decision.get("by"), changed and changed["marks"])
 
-    return emit
+    try:
+        yield emit
+    finally:
+        await client.close()

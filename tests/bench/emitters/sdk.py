@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from hookbus import Emitter
 from hookbus.models import Decision
 from tests.bench.load import Emit
@@ -13,10 +16,11 @@ def seen(decision: Decision) -> Answer:
     return Answer(decision.outcome, decision.by, decision.data["marks"] if is_changed else None)
 
 
-async def emitter(url: str, plugins: list[str]) -> Emit:
-    bus = await Emitter.connect(url, source="/bench", principal="bench", timeout=5.0).open()
+@asynccontextmanager
+async def emitter(url: str, plugins: list[str]) -> AsyncIterator[Emit]:
+    async with Emitter.connect(url, source="/bench", principal="bench", timeout=5.0) as bus:
 
-    async def emit() -> Answer:
-        return seen(await bus.emit("message_received", DATA))
+        async def emit() -> Answer:
+            return seen(await bus.emit("message_received", DATA))
 
-    return emit
+        yield emit
