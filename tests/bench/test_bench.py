@@ -16,6 +16,7 @@ import pytest
 from hookbus.broker import EmbeddedBroker
 from hookbus.loop import run
 from tests.bench import contestants, naive, plugins, relay
+from tests.bench.__main__ import MODES
 from tests.bench.bars import BARS, judge, print_bars
 from tests.bench.contestants import CONTESTANTS, missing
 from tests.bench.emitters import naive as naive_emitter
@@ -135,6 +136,14 @@ def test_who_is_not_installed_is_left_out_and_said(monkeypatch: pytest.MonkeyPat
 def test_the_version_of_cpex_is_pinned_in_one_way() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["optional-dependencies"]["bench"] == [contestants.CPEX]
+
+
+def test_the_page_names_every_mode_scenario_and_contestant() -> None:
+    page = (ROOT / "docs" / "bench.md").read_text()
+    assert [name for name in SCENARIOS if f"`{name}`" not in page] == []
+    assert [c.title for c in CONTESTANTS.values() if f"| {c.title} |" not in page] == []
+    assert [name for name in MODES if name != "contest" and f"| `--{name}` |" not in page] == []
+    assert f"'{contestants.CPEX}'" in page
 
 
 @pytest.fixture(scope="module")
