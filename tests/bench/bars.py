@@ -53,11 +53,14 @@ BARS: Final = (
 
 
 class Judged(NamedTuple):
-    """Attributes:
-    says: what is compared.
-    found: the median of the rounds' ratios; None where it was not measured.
-    limit: with the word for it, "at most 1.2".
-    is_met: None where it was not measured.
+    """A bar in one scenario.
+
+    Attributes:
+        says: what is compared.
+        scenario: by name.
+        found: the median of the rounds' ratios; None where it was not measured.
+        limit: with the word for it, "at most 1.2".
+        is_met: None where it was not measured.
     """
 
     says: str

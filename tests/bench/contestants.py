@@ -22,13 +22,15 @@ Start = Callable[[Started, Path, Scenario], str]
 
 
 class Contestant(NamedTuple):
-    """Attributes:
-    title: in the table and in the picture.
-    emitter: kind of the load, a module of tests/bench/emitters.
-    needs: modules that must be installed.
-    install: what to install where they are not.
-    start: see :data:`Start`.
-    has_broker: plugins are reached over NATS.
+    """Whom hookbus is compared with, and hookbus itself.
+
+    Attributes:
+        title: in the table and in the picture.
+        emitter: kind of the load, a module of tests/bench/emitters.
+        start: see :data:`Start`.
+        needs: modules that must be installed.
+        install: what to install where they are not.
+        has_broker: plugins are reached over NATS.
     """
 
     title: str

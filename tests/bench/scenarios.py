@@ -12,11 +12,13 @@ DATA: Final[dict[str, Any]] = {"text": "hookbus " * 110, "user": "u1", "marks": 
 
 
 class Scenario(NamedTuple):
-    """Attributes:
-    work: what the plugins do: ``validate`` and ``block`` are asked at once and answer Continue,
-        or p2 a Block; ``mutate`` and ``patch`` are asked in a row, and each adds its mark.
-    count: how many plugins there are.
-    says: in the table.
+    """One row of everything that is measured.
+
+    Attributes:
+        work: what the plugins do: ``validate`` and ``block`` are asked at once and answer Continue,
+            or p2 a Block; ``mutate`` and ``patch`` are asked in a row, and each adds its mark.
+        count: how many plugins there are.
+        says: in the table.
     """
 
     work: str
