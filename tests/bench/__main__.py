@@ -19,6 +19,7 @@ from tests.bench.features import run_features_mode
 from tests.bench.options import QUICK, Mode, Options
 from tests.bench.recording import run_recording_mode
 from tests.bench.replicas import run_replicas_mode
+from tests.bench.scale import run_scale_mode
 from tests.bench.scenarios import SCENARIOS
 from tests.bench.surroundings import load_average, surroundings
 
@@ -28,6 +29,7 @@ MODES: Final = {
     "features": Mode("what each feature costs the dispatcher", run_features_mode),
     "replicas": Mode("one dispatcher beside two", run_replicas_mode),
     "recording": Mode("what a recorded message costs, and streams in trouble", run_recording_mode),
+    "scale": Mode("many bindings, large payloads, many events at once", run_scale_mode),
 }
 
 

@@ -16,12 +16,14 @@ import json
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 from hookbus.loop import run
 from tests.bench.scenarios import Answer, wanted
 
 Emit = Callable[[], Awaitable[Answer]]
+#: Emitters that do as the command of the moment says.
+COMMANDED: Final = ("both", "sized")
 
 
 class WrongDecision(Exception):
@@ -56,10 +58,11 @@ async def measure(emit: Emit, right: Answer, in_flight: int, events: int) -> dic
 
 async def main(kind: str, url: str, work: str, plugins: list[str]) -> None:
     command: dict[str, Any] = {}
+    name = work if work == "both" else kind
     # only this kind's libraries are loaded: another's are neither its memory nor its start
-    module = importlib.import_module(f"tests.bench.emitters.{'both' if work == 'both' else kind}")
+    module = importlib.import_module(f"tests.bench.emitters.{name}")
     right = wanted(work, plugins)
-    async with module.emitter(url, command if work == "both" else plugins) as emit:
+    async with module.emitter(url, command if name in COMMANDED else plugins) as emit:
         print("ready", flush=True)
         while line := await asyncio.to_thread(sys.stdin.readline):
             command.clear()
