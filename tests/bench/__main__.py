@@ -16,12 +16,15 @@ from typing import Any, Final
 from tests.bench.contest import run_contest
 from tests.bench.contestants import CONTESTANTS
 from tests.bench.features import run_features_mode
+from tests.bench.importing import run_import_mode
+from tests.bench.memory import run_memory_mode
 from tests.bench.options import QUICK, Mode, Options
 from tests.bench.recording import run_recording_mode
 from tests.bench.replicas import run_replicas_mode
 from tests.bench.scale import run_scale_mode
 from tests.bench.scenarios import SCENARIOS
 from tests.bench.surroundings import load_average, surroundings
+from tests.bench.telemetry import run_telemetry_mode
 
 #: By option. A new mode is a file of its own and a line here.
 MODES: Final = {
@@ -30,6 +33,9 @@ MODES: Final = {
     "replicas": Mode("one dispatcher beside two", run_replicas_mode),
     "recording": Mode("what a recorded message costs, and streams in trouble", run_recording_mode),
     "scale": Mode("many bindings, large payloads, many events at once", run_scale_mode),
+    "telemetry": Mode("telemetry off, on, and with collectors in trouble", run_telemetry_mode),
+    "memory": Mode("a dispatcher's memory, idle and after many events", run_memory_mode),
+    "import": Mode("how long `import hookbus` takes", run_import_mode),
 }
 
 

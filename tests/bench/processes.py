@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,20 +20,25 @@ from hookbus.transport import NatsTransport
 
 #: As in production, payloads are not kept: a development bus would store each event twice.
 NO_PAYLOADS: Final = '[types.message_received]\nrecord_payload = "none"\n'
+MOST_SECONDS_TO_END: Final = 60.0
 
 
 class Process:
     """A child that talks JSON lines over its pipes."""
 
-    def __init__(self, arguments: list[str], environ: Mapping[str, str]) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL if environ else None,
-            env={**os.environ, **environ},
-            text=True,
-        )
+    def __init__(
+        self, arguments: list[str], environ: Mapping[str, str], log: Path | None = None
+    ) -> None:
+        """Start it; its log is kept in *log*, else that of a role is thrown away."""
+        with open(log or os.devnull, "w") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors if log or environ else None,
+                env={**os.environ, **environ},
+                text=True,
+            )
 
     @property
     def pid(self) -> int:
@@ -54,6 +60,13 @@ class Process:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
+    def stop(self) -> float:
+        """Ask it to end, and return how many seconds that took."""
+        begun = time.perf_counter()
+        self._process.terminate()
+        self._process.wait(MOST_SECONDS_TO_END)
+        return time.perf_counter() - begun
+
     def end(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
@@ -65,7 +78,11 @@ class Process:
 class Started:
     """One variant's broker, if it has one, and its processes by name."""
 
-    def __init__(self, stack: ExitStack, broker: EmbeddedBroker | None) -> None:
+    def __init__(
+        self, stack: ExitStack, broker: EmbeddedBroker | None, logs: Path | None = None
+    ) -> None:
+        """*logs* is a folder for the logs of all that is started."""
+        self._logs = logs
         self._stack = stack
         self._broker = broker
         self.processes: dict[str, Process] = {}
@@ -78,7 +95,8 @@ class Started:
     def start(
         self, name: str, arguments: list[str], environ: Mapping[str, str] | None = None
     ) -> Process:
-        process = self.processes[name] = Process(arguments, environ or {})
+        log = self._logs / f"{name}.log" if self._logs else None
+        process = self.processes[name] = Process(arguments, environ or {}, log)
         self._stack.callback(process.end)
         return process
 
@@ -90,6 +108,7 @@ class Started:
         *,
         are_a_files: bool = True,
         is_local: bool = False,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         """Start registry and dispatcher; *program* is the module that is `hookbus`.
 
@@ -98,7 +117,7 @@ class Started:
         *more* is TOML that the settings file has beside the mode. Settings that are not a file's
         can be applied later.
         """
-        environ = {"HOOKBUS_NATS_URL": self.url}
+        environ = {**(environ or {}), "HOOKBUS_NATS_URL": self.url}
         serve = ["-m", program, "serve"]
         address = ["--http", "127.0.0.1:0"]
         settings = ["--default-mode", "development"]
