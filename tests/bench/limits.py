@@ -28,4 +28,4 @@ def print_limits(limits: Iterable[AtMost]) -> bool:
 def print_row(cells: Sequence[str]) -> None:
     """Print one line of a table: a name, and its figures to the right."""
     name, *figures = cells
-    print(f"  {name:16}" + "".join(cell.rjust(10) for cell in figures), flush=True)
+    print(f"  {name:14}" + "".join(cell.rjust(11) for cell in figures), flush=True)
