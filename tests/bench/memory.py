@@ -52,6 +52,7 @@ class Results(NamedTuple):
 
 
 ALL: Final = Sizes()
+QUICK: Final = Sizes(200, 200, 2)
 
 
 def run_memory(sizes: Sizes) -> Results:
@@ -76,7 +77,7 @@ def run_memory(sizes: Sizes) -> Results:
         return Results(idle, after)
 
 
-def print_memory(results: Results) -> bool:
+def print_memory(results: Results, *, is_quick: bool) -> bool:
     """Print all figures and the bars; tell whether they hold."""
     print(f"\nmemory of the dispatcher, in MB; {IN_FLIGHT} in flight")
     print_row(["events", "rss_mb", "grown"])
@@ -84,17 +85,15 @@ def print_memory(results: Results) -> bool:
     first = results.after[0]
     for events, mb in results.after.items():
         print_row([f"+ {events:,}", f"{mb:.1f}", f"{mb - first:+.2f}"])
-    print()
-    return print_limits(
-        [
-            AtMost("MB, idle", results.idle, MOST_IDLE),
-            AtMost(f"MB more for {EVENTS:,} events", results.slope, MOST_SLOPE),
-        ]
-    )
+    limits = [
+        AtMost("MB, idle", results.idle, MOST_IDLE),
+        AtMost(f"MB more for {EVENTS:,} events", results.slope, MOST_SLOPE),
+    ]
+    return print_limits(limits, is_quick=is_quick)
 
 
-def run_memory_mode(options: Options, sizes: Sizes = ALL) -> Outcome:
+def run_memory_mode(options: Options) -> Outcome:
     """The rounds and events of *options* say nothing here."""
-    results = run_memory(sizes)
+    results = run_memory(QUICK if options.is_quick else ALL)
     figures = {**results._asdict(), "slope": results.slope}
-    return Outcome(figures, print_memory(results))
+    return Outcome(figures, print_memory(results, is_quick=options.is_quick))

@@ -64,16 +64,21 @@ class Sizes(NamedTuple):
     kilobytes: Sequence[int] = PAYLOADS_KB
     in_flight: Sequence[int] = IN_FLIGHT
 
+    @property
+    def base(self) -> Point:
+        """What all else is set against."""
+        return Point(bindings=MATCHING if MATCHING in self.bindings else self.bindings[0])
+
     def tables(self) -> dict[str, list[Point]]:
         return {
             "bindings": [Point(bindings=count) for count in self.bindings],
-            "payload, KB": [Point(kilobytes=size) for size in self.kilobytes],
-            "in flight": [Point(in_flight=count) for count in self.in_flight],
+            "payload, KB": [self.base._replace(kilobytes=size) for size in self.kilobytes],
+            "in flight": [self.base._replace(in_flight=count) for count in self.in_flight],
         }
 
 
-BASE: Final = Point()
 ALL: Final = Sizes()
+QUICK: Final = Sizes((150,), (1, 10), (1, AT_ONCE))
 Results = dict[Point, list[Figures]]
 
 
@@ -81,7 +86,7 @@ class Loading(NamedTuple):
     """The configuration document, and how long a dispatcher decides nothing while it loads it.
 
     Attributes:
-        first, again: seconds of CPU; conditions that were in the generation before are compiled already.
+        first, again: seconds of CPU; conditions that the generation before had are compiled.
     """
 
     compressed: int
@@ -153,17 +158,17 @@ def run_scale(
     return results, {count: bound for count, (_, bound) in started.items()}, loads
 
 
-def ratio(results: Results, point: Point, key: str, base: Point = BASE) -> float:
-    """The median of the rounds' ratios to the five bindings, 1 KB, 64 in flight."""
+def ratio(results: Results, point: Point, key: str, base: Point) -> float:
+    """The median of the rounds' ratios."""
     pairs = zip(results[point], results[base], strict=True)
     return statistics.median(one[key] / other[key] for one, other in pairs)
 
 
-def print_table(name: str, points: Sequence[Point], results: Results) -> None:
+def print_table(name: str, points: Sequence[Point], results: Results, base: Point) -> None:
     print(f"\n{name}   (CPU of dispatcher and of everybody, in µs per event)")
     print_row([name, "disp_cpu", "×base", "all_cpu", "p50_us", "p99_us", "ev/s", "rss_mb"])
     for point in points:
-        print_row([label(name, point), *cells(point, results)])
+        print_row([label(name, point), *cells(point, results, base)])
 
 
 def label(name: str, point: Point) -> str:
@@ -171,13 +176,13 @@ def label(name: str, point: Point) -> str:
     return f"{of.get(name, point.kilobytes):,}"
 
 
-def cells(point: Point, results: Results) -> list[str]:
+def cells(point: Point, results: Results, base: Point) -> list[str]:
     def median(key: str) -> float:
         return statistics.median(figures[key] for figures in results[point])
 
     return [
         f"{median('cpu_dispatcher_us'):.1f}",
-        f"{ratio(results, point, 'cpu_dispatcher_us'):.2f}",
+        f"{ratio(results, point, 'cpu_dispatcher_us', base):.2f}",
         *(f"{median(key):.0f}" for key in ("cpu_all_us", "p50_us", "p99_us")),
         f"{median('events_per_second'):.0f}",
         f"{median('rss_mb'):.0f}",
@@ -197,18 +202,18 @@ def print_bound(bound: Mapping[int, Bound], loads: Mapping[int, Loading]) -> Non
         print_row([f"{count:,}", *times, *sizes, *loaded])
 
 
-def run_scale_mode(options: Options, sizes: Sizes = ALL) -> Outcome:
+def run_scale_mode(options: Options) -> Outcome:
+    sizes = QUICK if options.is_quick else ALL
     results, bound, loads = run_scale(options.rounds, options.events, sizes)
     for name, points in sizes.tables().items():
-        print_table(name, points, results)
+        print_table(name, points, results, sizes.base)
     print_bound(bound, loads)
     most = max(sizes.bindings)
-    found = ratio(results, Point(bindings=most), "cpu_dispatcher_us")
+    found = ratio(results, Point(bindings=most), "cpu_dispatcher_us", sizes.base)
     bar = AtMost(f"{most:,} bindings of which {MATCHING} match: CPU, × {MATCHING}", found, MOST)
     figures: dict[str, Any] = {
         "points": [{**point._asdict(), "rounds": results[point]} for point in results],
         "bound": {count: took._asdict() for count, took in bound.items()},
         "loading": {count: load._asdict() for count, load in loads.items()},
     }
-    print()
-    return Outcome(figures, print_limits([bar]))
+    return Outcome(figures, print_limits([bar], is_quick=options.is_quick))
