@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from hookbus import Emitter
@@ -11,11 +12,12 @@ from tests.bench.load import Emit
 from tests.bench.scenarios import Answer
 
 
-async def emitter(url: str, command: Mapping[str, Any]) -> Emit:
+@asynccontextmanager
+async def emitter(url: str, command: Mapping[str, Any]) -> AsyncIterator[Emit]:
     """Emit data of as many bytes as the command of the moment says."""
-    bus = await Emitter.connect(url, source="/bench", principal="bench", timeout=5.0).open()
+    async with Emitter.connect(url, source="/bench", principal="bench", timeout=5.0) as bus:
 
-    async def emit() -> Answer:
-        return seen(await bus.emit("message_received", {"text": "x" * command["bytes"]}))
+        async def emit() -> Answer:
+            return seen(await bus.emit("message_received", {"text": "x" * command["bytes"]}))
 
-    return emit
+        yield emit
