@@ -140,7 +140,8 @@ def _environment() -> Any:
     return cel.NewEnv(variables={"event": event, "data": cel.Type.DYN})
 
 
-@lru_cache(maxsize=4_096)  # a new generation holds mostly the conditions of the last one
+# a new generation holds mostly the conditions of the last one, and 10,000 bindings up to as many
+@lru_cache(maxsize=16_384)
 def _compile(source: str) -> Any:
     if len(source.encode()) > MAX_LENGTH:
         raise InvalidCondition(f"expected at most {MAX_LENGTH} bytes, got {len(source.encode())}")

@@ -232,6 +232,9 @@ def is_same(one: ConfigDocument, other: ConfigDocument) -> bool:
 def is_document(encoded: bytes) -> bool:
     """Tell whether a registry wrote *encoded*, of whatever version: compressed JSON."""
     try:
-        return isinstance(msgspec.json.decode(zlib.decompress(encoded)), dict)
+        # a Raw member is not looked into further than that it is JSON; decode() checks the text
+        text = zlib.decompress(encoded).decode()
+        msgspec.json.decode(text, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, ValueError, zlib.error):
         return False
+    return True

@@ -20,7 +20,8 @@ from hookbus.config.settings import Settings
 from hookbus.errors import HookbusError, KeyConflict, SettingsError
 from hookbus.keyvalue import Entry, KeyValue
 from hookbus.registry.applied import Applied, decode_applied, encode_applied
-from hookbus.registry.policy import Bound, Overrides, bind, demand_named, next_end
+from hookbus.registry.binder import Binder, Bound, demand_named
+from hookbus.registry.policy import Overrides, next_end
 from hookbus.registry.state import NOTHING_APPLIED, State, StateStore
 from hookbus.snapshot import (
     Binding,
@@ -78,11 +79,13 @@ class Configuration:
         """*now* is the wall clock, for overrides that have an end."""
         self.store = store
         self._config = config
+        self._binder = Binder()
         self.now = now
         self._expiry: asyncio.TimerHandle | None = None
         self._expiring: asyncio.Task[None] | None = None
         self._settings = (b"", NOTHING_APPLIED)  # what was read the last time, and out of what
         self._readable: ConfigDocument | None = None  # the last one that was
+        self._decoded: tuple[bytes, ConfigDocument | None] = (b"", None)  # out of what, and what
         #: What is in force as far as this registry knows, whoever made it.
         self.current: Generation | None = None
         #: Why the settings in force are not what they should be, for health.
@@ -112,7 +115,7 @@ class Configuration:
 
     def bind(self, state: State) -> Bound:
         """Work out what *state* comes to now."""
-        return bind(state.announced, state.settings, state.overrides, self.now())
+        return self._binder.bind(state.announced, state.settings, state.overrides, self.now())
 
     async def write(self, by: str, what: str, settle: Settle = lambda applied: applied) -> Made:
         """Write the document; one that is equal is left alone (L04).
@@ -131,7 +134,7 @@ class Configuration:
     def heard(self, entry: Entry) -> None:
         """Take note of a generation; another registry may have made it."""
         if self.current is None or entry.revision > self.current.number:
-            document = _document(entry)
+            document = self._decode(entry)
             if document is not None:
                 self.current = Generation(entry.revision, document)
 
@@ -167,12 +170,20 @@ class Configuration:
 
     async def _document(self, entry: Entry | None) -> ConfigDocument | None:
         """Decode; in place of what no registry wrote, take the newest one that a registry did."""
-        document = _document(entry)
+        document = self._decode(entry)
         if document is None and _is_foreign(entry):
             kept = (generation.document for generation in reversed(await self.generations()))
             document = self._readable or next(kept, None)
         self._readable = document or self._readable
         return document
+
+    def _decode(self, entry: Entry | None) -> ConfigDocument | None:
+        """Decode, unless it was the last one: each change reads it three times."""
+        if entry is None:
+            return None
+        if entry.value != self._decoded[0]:
+            self._decoded = entry.value, _document(entry)
+        return self._decoded[1]
 
     async def generations(self) -> list[Generation]:
         """Read those that are kept, the oldest first: the last ones, and before them those that

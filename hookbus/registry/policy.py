@@ -1,23 +1,21 @@
-"""What the operator says, and which bindings follow from it. Pure."""
+"""What an operator says, and which bindings of one plugin follow from it. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from hookbus.catalog import BUILT_IN, TypeSettings
 from hookbus.conditions import MAX_CONDITIONS, MAX_TEXT, check_condition
 from hookbus.config.manifests import OPERATORS_ONLY
-from hookbus.config.settings import Settings
-from hookbus.errors import Problem, SettingsError
+from hookbus.config.settings import PluginSettings
+from hookbus.errors import Problem
 from hookbus.manifest.announcement import Announcement
 from hookbus.manifest.hook import HookOptions, parse_hook
-from hookbus.manifest.problems import join
-from hookbus.snapshot import Binding, BreakerLimits, ConfigDocument, Limits
+from hookbus.snapshot import Binding
 from hookbus.subjects import has_wildcard
 
 
@@ -59,31 +57,6 @@ class Overrides(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
-    """What binding came to.
-
-    Attributes:
-        document: for the dispatchers.
-        problems: per plugin, why it is not bound.
-        unknown: plugins of which neither settings nor announcement say a named hook's type or
-            phase; part of ``problems``.
-        pending: plugins that wait for an operator, and why.
-        origins: per plugin and hook, where each option that is not the default comes from.
-    """
-
-    document: ConfigDocument
-    problems: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
-    unknown: set[str] = field(default_factory=set)
-    pending: dict[str, str] = field(default_factory=dict)
-    origins: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
-
-    @property
-    def plugins(self) -> set[str]:
-        """Those that are bound."""
-        return {binding.plugin for binding in self.document.bindings}
-
-
-@dataclass(frozen=True, slots=True)
 class _Hook:
     """One hook before it is checked: what was said of it, by whom, and where to point at."""
 
@@ -95,6 +68,42 @@ class _Hook:
     candidate_of: str | None = None
     mode_until: float | None = None
     mode_then: Any = "enforce"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """All that the bindings of one plugin follow from: equal ones give equal bindings.
+
+    Attributes:
+        announcement: None before its first one.
+        named: what the settings say of it, None if they do not name it.
+        approval: an operator's, which counts in production.
+        modes: what operators set, by hook, the plugin's own under None.
+        types: that the bus knows.
+    """
+
+    plugin: str
+    announcement: Announcement | None
+    named: PluginSettings | None
+    approval: Approval | None
+    modes: Mapping[str | None, ModeOverride]
+    is_production: bool
+    types: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundPlugin:
+    """What one plugin came to.
+
+    Attributes:
+        is_unknown: neither settings nor announcement say a named hook's type or phase.
+        origins: per hook, where each option that is not the default comes from.
+    """
+
+    bindings: tuple[Binding, ...]
+    problems: tuple[Problem, ...]
+    is_unknown: bool
+    origins: Mapping[str, dict[str, str]]
 
 
 def mode_key(plugin: str, hook: str | None) -> str:
@@ -125,98 +134,16 @@ def _lasts(override: Removal | ModeOverride | Approval, now: float) -> bool:
     return override.until is None or override.until > now
 
 
-def bind(
-    announced: Mapping[str, Announcement], settings: Settings, overrides: Overrides, now: float
-) -> Bound:
-    """Put announcements, settings and overrides together; a plugin is bound whole or not at all.
-
-    *now* is in seconds since the epoch: an override whose time is over says nothing.
-    """
-    bindings: list[Binding] = []
-    bound = Bound(ConfigDocument())
-    overrides = in_force(overrides, now)
-    known = frozenset((*BUILT_IN, *settings.types))
-    for plugin in sorted({*announced, *settings.plugins}):
-        announcement = announced.get(plugin)
-        if plugin in overrides.removed:
-            bound.pending[plugin] = _removed(plugin, overrides.removed[plugin])
-            continue
-        said = _hooks(plugin, announcement, settings, overrides.approved.get(plugin))
-        hooks = [_overridden(plugin, hook, overrides) for hook in said]
-        version = announcement.version if announcement else "0.0.0"
-        made, wrong = _bind_plugin(plugin, version, hooks, known)
-        if wrong:
-            bound.problems[plugin] = wrong
-            if any("type" not in hook.said or "phase" not in hook.said for hook in hooks):
-                bound.unknown.add(plugin)
-        elif not made and settings.mode == "production" and plugin in settings.plugins:
-            bound.problems[plugin] = (_names_no_hook(plugin),)
-        elif not made and announcement is not None:
-            bound.pending[plugin] = _not_named(plugin)
-        else:
-            bindings.extend(made)
-            bound.origins.update({(plugin, hook.name): hook.origins for hook in hooks})
-    document = ConfigDocument(
-        bindings=tuple(bindings), types=_types(settings), limits=_limits(settings)
-    )
-    return replace(bound, document=document)
+def bind_plugin(said: Said) -> BoundPlugin:
+    """Bind one plugin, as far as it can be."""
+    hooks = [_overridden(hook, said.modes) for hook in _hooks(said)]
+    version = said.announcement.version if said.announcement else "0.0.0"
+    made, wrong = _bindings(said.plugin, version, hooks, said.types)
+    is_unknown = any("type" not in hook.said or "phase" not in hook.said for hook in hooks)
+    return BoundPlugin(tuple(made), wrong, is_unknown, {hook.name: hook.origins for hook in hooks})
 
 
-def demand_named(bound: Bound, settings: Settings) -> None:
-    """Make sure that a mistake unbinds nobody whom the settings name (R31).
-
-    A development bus waits for an announcement to say what a hook's type and phase are.
-
-    Raises:
-        SettingsError: Names the settings' source, the place in them and what is wrong there.
-    """
-    is_production = settings.mode == "production"
-    wrong = [
-        problem
-        for plugin, problems in bound.problems.items()
-        if plugin in settings.plugins
-        if is_production or plugin not in bound.unknown
-        for problem in problems
-    ]
-    if wrong:
-        raise SettingsError(settings.origins.report(wrong))
-
-
-def unbinds(old: Bound, new: Bound, settings: Settings) -> list[str]:
-    """Say whom *new* would unbind by mistake; who is not bound anyway vetoes nothing."""
-    concerned = {*old.plugins, *settings.plugins}
-    return [
-        f"{plugin}: {problem}"
-        for plugin, problems in new.problems.items()
-        if plugin in concerned
-        for problem in problems
-    ]
-
-
-def _names_no_hook(plugin: str) -> Problem:
-    """A guard that is named and has nothing to be asked about must not look like one (R31)."""
-    return Problem(
-        join("plugins", plugin),
-        "names no hook, so it would never be asked; say its `manifest`,"
-        f" or type and phase in [plugins.{plugin}.hooks.NAME]",
-    )
-
-
-def _not_named(plugin: str) -> str:
-    return (
-        f"not named in the settings: add [plugins.{plugin}.hooks.…],"
-        f" or let it in as it is by `hookbus plugins approve {plugin}`"
-    )
-
-
-def _removed(plugin: str, removal: Removal) -> str:
-    return (
-        f"removed by {removal.by} at {removal.at};"
-        f" `hookbus plugins approve {plugin}` binds it again"
-    )
-
-
-def _bind_plugin(
+def _bindings(
     plugin: str, version: str, hooks: list[_Hook], known: frozenset[str]
 ) -> tuple[list[Binding], tuple[Problem, ...]]:
     bindings: list[Binding] = []
@@ -237,33 +164,33 @@ def _bind_plugin(
     return bindings, tuple(problems)
 
 
-def _hooks(
-    plugin: str, announcement: Announcement | None, settings: Settings, approval: Approval | None
-) -> Iterator[_Hook]:
+def _hooks(said: Said) -> Iterator[_Hook]:
     """Yield each hook with what was said of it: what the operator wrote wins (R18)."""
-    named = settings.plugins[plugin].hooks if plugin in settings.plugins else {}
+    plugin, announcement, is_production = said.plugin, said.announcement, said.is_production
+    named = said.named.hooks if said.named else {}
     offered = {hook.name: hook for hook in announcement.hooks} if announcement else {}
     incumbent = announcement.candidate_of if announcement else None
-    is_production = settings.mode == "production"
     for index, (name, offer) in enumerate(offered.items()):
-        if name in named or (is_production and approval is None):
+        if name in named or (is_production and said.approval is None):
             continue
-        said = {**_asked(offer, incumbent, settings), "name": name}
+        wants = {**_asked(offer, incumbent, is_production=is_production), "name": name}
         origin = "approval" if is_production else "announcement"
-        origins = _asked_origins(said, incumbent)
-        yield _Hook(f"hooks[{index}]", name, said, origins, origin, incumbent)
+        origins = _asked_origins(wants, incumbent)
+        yield _Hook(f"hooks[{index}]", name, wants, origins, origin, incumbent)
     for name, overlay in named.items():
-        asked = _asked(offered[name], incumbent, settings) if name in offered else {}
+        asked = (
+            _asked(offered[name], incumbent, is_production=is_production) if name in offered else {}
+        )
         written = overlay.explicit()
-        said = asked | written | {"name": name}
+        wants = asked | written | {"name": name}
         origins = _asked_origins(asked, incumbent) | _origins(written, "settings")
-        yield _Hook(f"plugins.{plugin}.hooks.{name}", name, said, origins, "settings", incumbent)
+        yield _Hook(f"plugins.{plugin}.hooks.{name}", name, wants, origins, "settings", incumbent)
 
 
-def _asked(offer: HookOptions, incumbent: str | None, settings: Settings) -> dict[str, Any]:
+def _asked(offer: HookOptions, incumbent: str | None, *, is_production: bool) -> dict[str, Any]:
     """What a plugin's own word is good for; a candidate's never for more than to be tried out."""
     asked = offer.explicit()
-    if settings.mode == "production":
+    if is_production:
         asked = {k: v for k, v in asked.items() if k not in OPERATORS_ONLY}
     if incumbent is not None and offer.phase != "observe":
         asked["mode"] = "shadow"
@@ -281,20 +208,18 @@ def _origins(said: Mapping[str, Any], origin: str) -> dict[str, str]:
     return {option: origin for option in said if option != "name"}
 
 
-def _overridden(plugin: str, hook: _Hook, overrides: Overrides) -> _Hook:
-    """Put an operator's mode on top."""
-    for key in (mode_key(plugin, hook.name), mode_key(plugin, None)):
-        override = overrides.modes.get(key)
-        if override is not None:
-            origin = f"override by {override.by} at {override.at}"
-            return replace(
-                hook,
-                said={**hook.said, "mode": override.mode},
-                origins={**hook.origins, "mode": origin},
-                mode_until=override.until,
-                mode_then=hook.said.get("mode", "enforce"),
-            )
-    return hook
+def _overridden(hook: _Hook, modes: Mapping[str | None, ModeOverride]) -> _Hook:
+    """Put an operator's mode on top; what was said of the hook itself wins."""
+    override = modes.get(hook.name) or modes.get(None)
+    if override is None:
+        return hook
+    return replace(
+        hook,
+        said={**hook.said, "mode": override.mode},
+        origins={**hook.origins, "mode": f"override by {override.by} at {override.at}"},
+        mode_until=override.until,
+        mode_then=hook.said.get("mode", "enforce"),
+    )
 
 
 def _condition_problems(options: HookOptions, at: str) -> Iterator[Problem]:
@@ -334,44 +259,4 @@ def _binding(plugin: str, version: str, hook: _Hook, options: HookOptions) -> Bi
         mode_then=hook.mode_then,
         candidate_of=hook.candidate_of,
         **options.model_dump(exclude={"name"}),
-    )
-
-
-def _types(settings: Settings) -> dict[str, TypeSettings]:
-    return {
-        name: TypeSettings(
-            schema=dict(said.json_schema) if said.json_schema is not None else None,
-            timeout_ms=said.timeout_ms,
-            max_timeout_ms=said.max_timeout_ms,
-            conflict=said.conflict,
-            on_not_converged=said.on_not_converged,
-            max_rounds=said.max_rounds,
-            record_payload=settings.record_payload(name),
-            secret=said.secret,
-        )
-        for name, said in settings.types.items()
-    }
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        timeout_ms=settings.timeout_ms,
-        max_timeout_ms=settings.max_timeout_ms,
-        ready_timeout_ms=settings.ready_timeout_ms,
-        max_event_bytes=settings.max_event_bytes,
-        max_depth=settings.max_depth,
-        max_in_flight=settings.max_in_flight,
-        max_plugins=settings.max_plugins,
-        patch_max_ops=settings.patch.max_ops,
-        patch_max_growth=settings.patch.max_growth,
-        observe=settings.observe == "always",
-        audit=settings.audit == "required",
-        idempotency=settings.idempotency == "on",
-        record_payload=settings.default_record_payload,
-        trace_sampling=settings.trace_sampling,
-        breaker=BreakerLimits(
-            failures=settings.breaker.failures,
-            open_ms=settings.breaker.open_ms,
-            max_open_ms=settings.breaker.max_open_ms,
-        ),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final, TypeVar
 
 import msgspec
@@ -26,7 +27,6 @@ from hookbus.registry.policy import (
     ModeOverride,
     Overrides,
     Removal,
-    bind,
     in_force,
     mode_key,
 )
@@ -243,7 +243,7 @@ class Registry:
         """Say why an announcement cannot be put in force."""
         plugin = announcement.plugin
         announced = {**state.announced, plugin: announcement}
-        trial = bind(announced, state.settings, state.overrides, self.configuration.now())
+        trial = self.configuration.bind(replace(state, announced=announced))
         if plugin in trial.problems:
             return trial.problems[plugin]
         try:
@@ -336,11 +336,10 @@ class Registry:
     async def _override(
         self, plugin: str, state: State, overrides: Overrides, by: str, what: str
     ) -> Made:
-        now = self.configuration.now()
-        trial = bind(state.announced, state.settings, overrides, now)
+        trial = self.configuration.bind(replace(state, overrides=overrides))
         if wrong := trial.problems.get(plugin):  # it would be unbound, and nobody be asked
             raise _unbindable(wrong)
-        await self._store.override(in_force(overrides, now), state)
+        await self._store.override(in_force(overrides, self.configuration.now()), state)
         return await self.configuration.write(by, what)
 
     async def _write(self, announcement: Announcement) -> Made:

@@ -12,9 +12,9 @@ import msgspec
 from hookbus.config.settings import Settings
 from hookbus.errors import ControlError, SettingsError
 from hookbus.registry.applied import Applied, digest_of
+from hookbus.registry.binder import unbinds
 from hookbus.registry.configuration import OURSELVES, Configuration, Made, Settle
 from hookbus.registry.plugin_config import plugin_config, tell_config
-from hookbus.registry.policy import bind, unbinds
 from hookbus.registry.state import State
 from hookbus.registry.type_changes import TypeEdit
 from hookbus.transport import Transport
@@ -178,8 +178,7 @@ class SettingsChanges:
             except SettingsError as e:
                 raise ControlError(str(e), code="invalid_settings", pointer="/settings") from e
             after = replace(before, settings=settings, applied=new)
-            now = self._configuration.now()
-            bound = bind(before.announced, settings, before.overrides, now)
+            bound = self._configuration.bind(after)
             if problems := unbinds(self._configuration.bind(before), bound, settings):
                 raise ControlError("; ".join(problems), code="unbindable", pointer="/settings")
             if is_trial:

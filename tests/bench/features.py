@@ -19,6 +19,7 @@ from typing import Any, Final
 from hookbus.broker import EmbeddedBroker
 from hookbus.operations import request
 from hookbus.transport import NatsTransport
+from tests.bench.options import Options, Outcome
 from tests.bench.processes import Started, until_bound
 
 IN_FLIGHT: Final = 64
@@ -132,3 +133,11 @@ def print_features(count: int, costs: Costs) -> None:
     header = ["feature", "beside", "µs", "cost µs", "share"]
     for name, base, *figures in (header, *rows(costs)):
         print(f"  {name:18}{base:12}" + "".join(cell.rjust(9) for cell in figures), flush=True)
+
+
+def run_features_mode(options: Options) -> Outcome:
+    figures = {}
+    for count in COUNTS:
+        figures[f"n={count}"] = run_features(count, options.rounds, options.events)
+        print_features(count, figures[f"n={count}"])
+    return Outcome(figures)

@@ -1,87 +1,46 @@
-"""The emitter that is measured: on nats-py alone, or on the SDK. Every decision is checked.
+"""The emitter that is measured, of any kind (tests/bench/emitters). Every decision is checked.
 
 Reads one JSON command a line, ``{"in_flight":1,"events":500}``, and answers each with its
-figures. Seconds and microseconds are named in the keys. In the phase ``both`` a command says by
-``"patches"`` whether the plugins are to patch, and no two events have the same data.
+figures. Seconds and microseconds are named in the keys. For the work ``both`` a command says by
+``"patches"`` whether the plugins are to patch.
 
-    python -m tests.bench.load raw|sdk URL PHASE PLUGIN...
+    python -m tests.bench.load KIND URL WORK PLUGIN...
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import itertools
 import json
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
-import msgspec
-import nats
-
-from hookbus import Emitter
 from hookbus.loop import run
+from tests.bench.scenarios import Answer, wanted
 
-DATA = {"text": "hookbus " * 110, "user": "u1"}  # with the envelope about 1 KB
-
-Emit = Callable[[], Awaitable[tuple[str, Any]]]
-
-
-async def raw_emitter(url: str) -> Emit:
-    client = await nats.connect(url)
-    ids = itertools.count()
-    data = msgspec.json.encode(DATA)
-
-    async def emit() -> tuple[str, Any]:
-        event = (
-            b'{"specversion":"1.0","id":"%d","source":"/bench","type":"message_received",'
-            b'"hbtimeoutms":5000,"data":%b}' % (next(ids), data)
-        )
-        reply = await client.request("hookbus.emit.bench.message_received", event, timeout=5)
-        decision = msgspec.json.decode(reply.data)
-        return decision["outcome"], decision.get("data")
-
-    return emit
+Emit = Callable[[], Awaitable[Answer]]
+#: Emitters that do as the command of the moment says.
+COMMANDED: Final = ("both", "sized")
 
 
-async def sdk_emitter(url: str) -> Emit:
-    bus = await Emitter.connect(url, source="/bench", principal="bench", timeout=5.0).open()
-
-    async def emit() -> tuple[str, Any]:
-        decision = await bus.emit("message_received", DATA)
-        return decision.outcome, decision.data
-
-    return emit
+class WrongDecision(Exception):
+    """It voids the whole run."""
 
 
-async def both_emitter(url: str, commands: Mapping[str, Any]) -> Emit:
-    """Emit what the plugins of tests/bench/features.py look at."""
-    bus = await Emitter.connect(url, source="/bench", principal="bench", timeout=5.0).open()
-    numbers = itertools.count()
-
-    async def emit() -> tuple[str, Any]:
-        user = "patcher" if commands.get("patches") else "u1"
-        data = {**DATA, "user": user, "n": next(numbers), "marks": {}}
-        decision = await bus.emit("message_received", data)
-        return decision.outcome, decision.data
-
-    return emit
-
-
-async def measure(
-    emit: Emit, wanted: tuple[str, Any], in_flight: int, events: int
-) -> dict[str, Any]:
+async def measure(emit: Emit, right: Answer, in_flight: int, events: int) -> dict[str, Any]:
     took: list[float] = []
     left = itertools.count(events, -1)
 
     async def worker() -> None:
         while next(left) > 0:
             started = time.perf_counter()
-            outcome, data = await emit()
+            answer = await emit()
             took.append(time.perf_counter() - started)
-            if outcome != wanted[0] or (wanted[1] is not None and data["marks"] != wanted[1]):
-                raise SystemExit(f"wrong decision: {outcome} {data}, expected {wanted}")
+            if answer != right:
+                raise WrongDecision(f"wrong decision: {answer}, expected {right}")
 
     started = time.perf_counter()
     async with asyncio.TaskGroup() as workers:
@@ -97,21 +56,29 @@ async def measure(
     }
 
 
-async def main(kind: str, url: str, phase: str, plugins: list[str]) -> None:
+async def main(kind: str, url: str, work: str, plugins: list[str]) -> None:
     command: dict[str, Any] = {}
-    if phase == "both":
-        emit = await both_emitter(url, command)
-    else:
-        emit = await {"raw": raw_emitter, "sdk": sdk_emitter}[kind](url)
-    print("ready", flush=True)
-    while line := await asyncio.to_thread(sys.stdin.readline):
-        command.clear()
-        command.update(json.loads(line))
-        is_changed = phase == "mutate" or command.get("patches", False)
-        marks = dict.fromkeys(plugins, 1) if phase == "both" else plugins
-        wanted = ("intercept", marks) if is_changed else ("continue", None)
-        figures = await measure(emit, wanted, command["in_flight"], command["events"])
-        print(json.dumps(figures), flush=True)
+    name = work if work == "both" else kind
+    # only this kind's libraries are loaded: another's are neither its memory nor its start
+    module = importlib.import_module(f"tests.bench.emitters.{name}")
+    right = wanted(work, plugins)
+    async with module.emitter(url, command if name in COMMANDED else plugins) as emit:
+        print("ready", flush=True)
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            command.clear()
+            command.update(json.loads(line))
+            if work == "both":
+                marks = dict.fromkeys(plugins, 1)
+                right = (
+                    Answer("intercept", None, marks)
+                    if command.get("patches")
+                    else Answer("continue")
+                )
+            try:
+                figures = await measure(emit, right, command["in_flight"], command["events"])
+            except* WrongDecision as wrong:
+                raise SystemExit(str(wrong.exceptions[0])) from None
+            print(json.dumps(figures), flush=True)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hookbus.broker import EmbeddedBroker
+from tests.bench.options import Options, Outcome
 from tests.bench.processes import Started, until_bound
 from tests.bench.slow import SlowBroker
 
@@ -147,3 +148,8 @@ def _median(figures: Sequence[Figures], key: str) -> float:
 def _print_row(cells: Sequence[str]) -> None:
     name, *figures = cells
     print(f"  {name:14}" + "".join(cell.rjust(8) for cell in figures), flush=True)
+
+
+def run_recording_mode(options: Options) -> Outcome:
+    results = run_recording(options.rounds, options.events)
+    return Outcome(results, print_recording(results))

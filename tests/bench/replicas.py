@@ -17,6 +17,7 @@ from typing import Final
 from hookbus import presence
 from hookbus.broker import EmbeddedBroker
 from hookbus.transport import NatsTransport
+from tests.bench.options import Options, Outcome
 from tests.bench.processes import Started, until_bound
 
 COUNTS: Final = (1, 2)
@@ -115,3 +116,9 @@ def print_replicas(results: Results) -> None:
     print(f"\none dispatcher and two, n={len(PLUGINS)}   (@: {IN_FLIGHT} in flight, else one)")
     for row in (["replicas", *COLUMNS], *rows(results)):
         print("  " + "".join(cell.rjust(10) for cell in row), flush=True)
+
+
+def run_replicas_mode(options: Options) -> Outcome:
+    results = run_replicas(options.rounds, options.events)
+    print_replicas(results)
+    return Outcome(results)

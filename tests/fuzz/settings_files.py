@@ -11,7 +11,8 @@ from hookbus.config.flatten import flatten
 from hookbus.config.load import load_settings
 from hookbus.errors import HookbusError, SettingsError
 from hookbus.registry.applied import digest_of
-from hookbus.registry.policy import Overrides, bind
+from hookbus.registry.binder import bind
+from hookbus.registry.policy import Overrides
 from hookbus.snapshot import Snapshot, decode_document, encode_document
 from tests.flow.bus import Bus
 from tests.fuzz import hostile

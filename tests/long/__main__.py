@@ -70,7 +70,7 @@ JOBS: Final[dict[str, tuple[str, list[str], dict[str, str]]]] = {
         [sys.executable, "-m", "tests.bench.explain"],
         {},
     ),
-    "bench": ("what a decision costs", [sys.executable, "-m", "tests.bench"], {}),
+    "bench": ("what a decision costs", [sys.executable, "-m", "tests.bench", "--all"], {}),
 }
 
 

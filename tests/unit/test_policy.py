@@ -10,7 +10,8 @@ from hookbus.config.settings import Settings, parse_settings
 from hookbus.errors import SettingsError
 from hookbus.manifest.announcement import Announcement, from_document
 from hookbus.registry import policy
-from hookbus.registry.policy import Bound, Overrides, Removal, bind, demand_named
+from hookbus.registry.binder import Bound, bind, demand_named
+from hookbus.registry.policy import Overrides, Removal
 from hookbus.registry.upgrade import awaits_approval
 from hookbus.snapshot import Binding
 

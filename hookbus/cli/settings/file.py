@@ -20,7 +20,8 @@ from hookbus.config.partly import unrelated
 from hookbus.config.settings import DEFAULT_ORIGIN, Settings, to_tree
 from hookbus.errors import Problem, SettingsError
 from hookbus.manifest.problems import join
-from hookbus.registry.policy import Overrides, bind
+from hookbus.registry.binder import bind
+from hookbus.registry.policy import Overrides
 
 #: Always written: what the mode is by default is told to each registry when it is started.
 _MODE: Final = "mode"
