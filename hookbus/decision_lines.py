@@ -8,7 +8,7 @@ decision's id leads to them, ``hookbus decisions explain ID``.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from hookbus.measures import Counters
@@ -34,7 +34,9 @@ class DecisionLines:
     def on_start(self, inbound: Inbound) -> None:
         pass
 
-    def on_decision(self, inbound: Inbound, decision: Decision, seconds: float) -> None:
+    def on_decision(
+        self, inbound: Inbound, decision: Decision, seconds: float, asked_ms: Sequence[float] = ()
+    ) -> None:
         if decision.degraded or decision.cause not in _MEANT:
             self._on_failure(decision)
         if self._is_debug:

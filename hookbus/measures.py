@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from hookbus.models import Decision, PluginRecord
@@ -207,7 +207,9 @@ class CountingObserver:
     def on_start(self, inbound: Inbound) -> None:
         pass
 
-    def on_decision(self, inbound: Inbound, decision: Decision, seconds: float) -> None:
+    def on_decision(
+        self, inbound: Inbound, decision: Decision, seconds: float, asked_ms: Sequence[float] = ()
+    ) -> None:
         values, latencies = self._counters.values, self._latencies
         values["decisions"] += 1
         values[_OUTCOME_COUNTERS[decision.outcome]] += 1

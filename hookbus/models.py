@@ -266,7 +266,6 @@ class PluginRecord(msgspec.Struct, frozen=True, gc=False):
         resolution: what that came to; see ``hookbus.models.Resolution``.
         code: the plugin's own code of a Block, else None.
         reason: verbatim, without the plugin's name in front; of a failure what went wrong.
-        at_ms: milliseconds from the event's arrival to the call, by the dispatcher's clock.
         ms: milliseconds from the call to the answer.
         mutated: its change was applied and differs from its input.
         pointers: JSON Pointers of what it changed, relative to ``data``; never values.
@@ -288,7 +287,6 @@ class PluginRecord(msgspec.Struct, frozen=True, gc=False):
     resolution: str = "enforced"
     code: str | None = None
     reason: str | None = None
-    at_ms: float = 0.0
     ms: float = 0.0
     mutated: bool = False
     pointers: tuple[str, ...] = ()

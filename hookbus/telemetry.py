@@ -61,8 +61,13 @@ class Observer(Protocol):
     def on_start(self, inbound: Inbound) -> None:
         """A checked event is about to be matched."""
 
-    def on_decision(self, inbound: Inbound, decision: Decision, seconds: float) -> None:
-        """The decision is made, *seconds* after the event came in; as it is recorded."""
+    def on_decision(
+        self, inbound: Inbound, decision: Decision, seconds: float, asked_ms: Sequence[float] = ()
+    ) -> None:
+        """The decision is made, *seconds* after the event came in; as it is recorded.
+
+        *asked_ms* says of each record when its hook was asked, in milliseconds from the arrival.
+        """
 
 
 class Tracing(Observer, Protocol):
@@ -82,6 +87,8 @@ class Observers:
         for observer in self._observers:
             observer.on_start(inbound)
 
-    def on_decision(self, inbound: Inbound, decision: Decision, seconds: float) -> None:
+    def on_decision(
+        self, inbound: Inbound, decision: Decision, seconds: float, asked_ms: Sequence[float] = ()
+    ) -> None:
         for observer in self._observers:
-            observer.on_decision(inbound, decision, seconds)
+            observer.on_decision(inbound, decision, seconds, asked_ms)

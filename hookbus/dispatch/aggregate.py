@@ -65,6 +65,7 @@ class Ledger(msgspec.Struct, eq=False):
 
     Attributes:
         payloads: every state that a plugin made or would have made: each may hold other secrets.
+        asked_ms: when the hook of each record was asked, in milliseconds from the event's arrival.
         is_spoilt: a plugin could not judge data that broke its schema: the schema blocks.
         is_brief: details are left out.
     """
@@ -74,6 +75,7 @@ class Ledger(msgspec.Struct, eq=False):
     warnings: list[str] = []
     conflicts: list[dict[str, Any]] = []
     payloads: list[Payload] = []
+    asked_ms: list[float] = []
     is_degraded: bool = False
     is_spoilt: bool = False
     is_brief: bool = False
@@ -86,6 +88,7 @@ class Ledger(msgspec.Struct, eq=False):
     def enter(self, asked: Asked) -> None:
         """Enter what one hook came to: the only place where its weight is decided."""
         answer, plugin = asked.answer, asked.binding.plugin
+        self.asked_ms.append(asked.at_ms)
         if answer.verdict == "continue" and asked.binding.is_plain and not answer.warnings:
             self.records.append(record_of(asked, "enforced"))
             return
@@ -200,7 +203,6 @@ def record_of(asked: Asked, resolution: str) -> PluginRecord:
         resolution,
         answer.code,
         _reason(asked),
-        asked.at_ms,
         asked.ms,
         bool(pointers) and resolution == "enforced",  # mutated
         pointers,

@@ -6,7 +6,7 @@ decisions leave through a Recorder, and an Observer sees what happened.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +74,7 @@ class Dispatcher:
         if not ledger.objections:
             await self._validate(task, plan, payload, ledger)
         made = self._combined(task, original, ledger, data)
-        return await self._hand_over(task, plan, payload, made)
+        return await self._hand_over(task, plan, payload, made, ledger.asked_ms)
 
     async def hand_over(
         self, inbound: Inbound, decision: Decision, received: float, stored_by: float | None
@@ -156,14 +156,17 @@ class Dispatcher:
         ledger.leave_details_out(made.size, most)
         return _decided(task, original, ledger, msgspec.UNSET)
 
-    async def _hand_over(self, task: Task, plan: Plan, payload: Payload, made: Decided) -> Decided:
+    async def _hand_over(
+        self, task: Task, plan: Plan, payload: Payload, made: Decided, asked_ms: Sequence[float]
+    ) -> Decided:
         """R28: record and observed event reach the connection in the tick of the reply."""
         made = await self._recorded(made, task.stored_by)
         self._recorder.input(task, made)
         is_observed = plan.is_observed or task.snapshot.limits.observe
         if is_observed and not made.decision.dry_run:  # R27
             self._recorder.observe(task.inbound, payload.event, made)
-        self._observer.on_decision(task.inbound, made.decision, self._clock() - task.received)
+        seconds = self._clock() - task.received
+        self._observer.on_decision(task.inbound, made.decision, seconds, asked_ms)
         return made
 
     async def _recorded(self, made: Decided, stored_by: float | None) -> Decided:

@@ -141,25 +141,26 @@ class Ingress:
     async def _answered(
         self, subject: str, body: bytes, headers: Mapping[str, str] | None, deliver: Deliver
     ) -> None:
+        try:
+            deliver(*await self._reply(subject, body, headers))
+        finally:
+            self._running.discard(asyncio.current_task())
+
+    async def _reply(self, subject: str, body: bytes, headers: Mapping[str, str] | None) -> Reply:
         received = self._clock()
         principal, event_type = subjects.principal_and_type(subject)
         try:
             inbound = decode_event(body, headers, principal, event_type)
             arrival = Arrival(inbound, received)
             if subject.startswith(subjects.NOTIFY):
-                reply = await self._notify(arrival)
-            else:
-                reply = await self._decide(arrival), None
+                return await self._notify(arrival)
+            return await self._decide(arrival), None
         except InvalidEvent as e:
-            reply = self._refused(refusal_of(e))
+            return self._refused(refusal_of(e))
         except Exception:
             # a defect of ours: nothing was decided, and nobody may guess
             log.exception("dispatch_failed")
-            reply = self._refused(ErrorBody("unavailable", "the dispatcher failed"))
-        try:
-            deliver(*reply)
-        finally:
-            self._running.discard(asyncio.current_task())
+            return self._refused(ErrorBody("unavailable", "the dispatcher failed"))
 
     async def _decide(self, arrival: Arrival) -> bytes:
         if self._tracing is not None:

@@ -30,7 +30,7 @@ class LocalConnection(Connected):
         self._transport = transport
         self._loop = asyncio.get_running_loop()
         # its requests, their timers and their ends, with our own way to the dispatcher
-        self._inbox = Inbox(principal, self._take)
+        self._inbox = Inbox(principal, self._take, transport.ready)
         transport.on_disconnect(partial(self._inbox.fail_all, "the connection was lost"))
 
     @classmethod
@@ -75,14 +75,14 @@ class LocalConnection(Connected):
         finally:
             await self._transport.close()
 
-    async def _take(
+    def _take(
         self,
         subject: str,
         data: bytes,
         *,
         reply: str = "",
         headers: Mapping[str, str] | None = None,
-    ) -> None:
+    ) -> bool:
         """Hand a request to the dispatcher; a way to it that only looks like the broker's."""
         if not self._transport.is_connected:
             raise Disconnected("the connection is down")
@@ -90,6 +90,7 @@ class LocalConnection(Connected):
         if len(data) > self._transport.max_payload:
             raise PayloadTooLarge(len(data), self._transport.max_payload)
         self._role.ingress.take(subject, data, headers, partial(self._deliver, reply))
+        return True
 
     def _deliver(self, reply: str, body: bytes, headers: dict[str, str] | None) -> None:
         self._inbox.on_message(_Reply(reply, body, headers))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -66,7 +66,9 @@ class DispatchSpans:
     def on_start(self, inbound: Inbound) -> None:
         pass
 
-    def on_decision(self, inbound: Inbound, decision: Decision, seconds: float) -> None:
+    def on_decision(
+        self, inbound: Inbound, decision: Decision, seconds: float, asked_ms: Sequence[float] = ()
+    ) -> None:
         place = inbound.trace
         if place is None or not place.is_sampled:
             if not is_always_traced(decision.cause, degraded=decision.degraded):
@@ -76,7 +78,7 @@ class DispatchSpans:
             place = _late(place or OWN, decision)
         ends = self._now_ns()
         begins = ends - int(seconds * 1e9)
-        for span in _spans(inbound, decision, place, begins, ends):
+        for span in _spans(inbound, decision, place, (begins, ends), asked_ms):
             self._tracer.span_processor.on_end(
                 ReadableSpan(resource=self._tracer.resource, instrumentation_scope=_SCOPE, **span)
             )
@@ -101,8 +103,13 @@ def _late(place: Trace, decision: Decision) -> Trace:
 
 
 def _spans(
-    inbound: Inbound, decision: Decision, place: Trace, begins: int, ends: int
+    inbound: Inbound,
+    decision: Decision,
+    place: Trace,
+    times: tuple[int, int],
+    asked_ms: Sequence[float],
 ) -> Iterator[Mapping[str, Any]]:
+    begins, ends = times
     context = _context(place.id, place.span, place.flags, is_remote=False)
     above = _context(place.id, place.parent, place.flags, is_remote=True) if place.parent else None
     yield {
@@ -115,10 +122,10 @@ def _spans(
         "start_time": begins,
         "end_time": ends,
     }
-    for record in decision.records:
+    for record, at_ms in zip(decision.records, asked_ms, strict=False):  # none without a dispatch
         if not record.attempt:  # it was not asked
             continue
-        sent = begins + int(record.at_ms * 1e6)
+        sent = begins + int(at_ms * 1e6)
         yield {
             "name": f"call {record.plugin}",
             "context": _context(place.id, _span_id(), place.flags, is_remote=False),

@@ -11,7 +11,7 @@ import msgspec
 from hookbus.models import Decision
 
 #: Members of a decision that differ from one run to the next, beside ``event.id`` and each
-#: record's ``at_ms`` and ``ms``.
+#: record's ``ms``.
 LEFT_OUT: Final = ("id", "trace_id")
 #: Integers up to here mean the same in every JSON parser (RFC 8785, section 3.2.2.3).
 MAX_EXACT: Final = 2**53
@@ -22,10 +22,10 @@ def verdict_bytes(decision: Decision | Mapping[str, Any] | bytes) -> bytes:
 
     Takes the SDK's :class:`~hookbus.Decision`, or the decision message as any client received it,
     decoded or not; all three give the same bytes. Left out are ``id``, ``event.id``, ``trace_id``,
-    ``at_ms`` and ``ms`` in every record, ``data`` unless the outcome is intercept (on continue the
-    SDK fills in the emitter's own), and members that version 1 does not know. A member that is
-    missing has its default. All else is kept, in this form: JSON in UTF-8, keys sorted by code
-    point, no spaces, a number without a fraction written as an integer.
+    ``ms`` in every record, ``data`` unless the outcome is intercept (on continue the SDK fills in
+    the emitter's own), and members that version 1 does not know. A member that is missing has its
+    default. All else is kept, in this form: JSON in UTF-8, keys sorted by code point, no spaces, a
+    number without a fraction written as an integer.
 
         verdict_bytes(first) == verdict_bytes(second)
 
@@ -37,7 +37,7 @@ def verdict_bytes(decision: Decision | Mapping[str, Any] | bytes) -> bytes:
         del members[name]
     del members["event"]["id"]
     for record in members["records"]:
-        del record["at_ms"], record["ms"]
+        del record["ms"]
     if members["outcome"] != "intercept":
         members.pop("data", None)
     canonical = _whole_numbers(members)

@@ -16,7 +16,7 @@ PAGES = (PAGE, DOCS / "protocol-operators.md")
 
 #: What differs from one conversation to the next; only its type is compared.
 VOLATILE = frozenset(
-    ["id", "call", "decision", "at_ms", "ms", "sum_ms", "count", "generation", "in_flight", "until"]
+    ["id", "call", "decision", "ms", "sum_ms", "count", "generation", "in_flight", "until"]
 )
 TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 

@@ -104,7 +104,9 @@ async def test_an_observer_hears_that_an_event_begins_and_how_long_its_decision_
     def on_start(_: CountingObserver, inbound: Inbound) -> None:
         heard.append(inbound.event.type)
 
-    def on_decision(_: CountingObserver, __: Inbound, decision: Decision, seconds: float) -> None:
+    def on_decision(
+        _: CountingObserver, __: Inbound, decision: Decision, seconds: float, ___: object = ()
+    ) -> None:
         heard.extend([decision.outcome, seconds])
 
     monkeypatch.setattr(CountingObserver, "on_start", on_start)

@@ -52,7 +52,6 @@ def test_a_decision_says_every_member_of_the_protocol() -> None:
             "resolution",
             "code",
             "reason",
-            "at_ms",
             "ms",
             "mutated",
             "pointers",
