@@ -31,9 +31,6 @@ class DecisionLines:
         self._seldom = Seldom(clock)
         self._is_debug = log.isEnabledFor(logging.DEBUG)  # asked once: it costs nothing when off
 
-    def on_start(self, inbound: Inbound) -> None:
-        pass
-
     def on_decision(
         self, inbound: Inbound, decision: Decision, seconds: float, asked_ms: Sequence[float] = ()
     ) -> None:

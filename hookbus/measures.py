@@ -204,9 +204,6 @@ class CountingObserver:
         self._latencies = latencies
         self._failures = failures
 
-    def on_start(self, inbound: Inbound) -> None:
-        pass
-
     def on_decision(
         self, inbound: Inbound, decision: Decision, seconds: float, asked_ms: Sequence[float] = ()
     ) -> None:

@@ -58,9 +58,6 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
 class Observer(Protocol):
     """Sees every dispatch; the only place where anything is measured."""
 
-    def on_start(self, inbound: Inbound) -> None:
-        """A checked event is about to be matched."""
-
     def on_decision(
         self, inbound: Inbound, decision: Decision, seconds: float, asked_ms: Sequence[float] = ()
     ) -> None:
@@ -82,10 +79,6 @@ class Observers:
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = tuple(observers)
-
-    def on_start(self, inbound: Inbound) -> None:
-        for observer in self._observers:
-            observer.on_start(inbound)
 
     def on_decision(
         self, inbound: Inbound, decision: Decision, seconds: float, asked_ms: Sequence[float] = ()

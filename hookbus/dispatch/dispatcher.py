@@ -63,7 +63,6 @@ class Dispatcher:
 
     async def dispatch(self, task: Task) -> Decided:
         """Decide one event. Never raises for what a plugin does."""
-        self._observer.on_start(task.inbound)
         plan = self._planner.plan_for(task.snapshot, task.inbound.event.type)
         payload = original = Payload(task.inbound.event.data, task.inbound.body)
         ledger = Ledger(objections=_limits(task, plan))

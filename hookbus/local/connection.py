@@ -18,6 +18,7 @@ from hookbus.inbox import Inbox
 from hookbus.keyvalue import NatsKeyValue
 from hookbus.link import Connected
 from hookbus.message import Message
+from hookbus.otel.setup import dispatch_tracing
 from hookbus.transport import NatsTransport, Transport
 
 
@@ -43,7 +44,13 @@ class LocalConnection(Connected):
         """
         transport = await NatsTransport.connect(to.nats_url, principal=to.principal, **options)
         open_config = partial(NatsKeyValue.open, transport, subjects.CONFIG_BUCKET, create=False)
-        role = DispatcherRole(transport, open_config, version=__version__, local_to=source)
+        role = DispatcherRole(
+            transport,
+            open_config,
+            version=__version__,
+            local_to=source,
+            tracing=dispatch_tracing(),
+        )
         local = cls(role, transport, to.principal)
         try:
             await role.start()

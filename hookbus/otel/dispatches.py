@@ -63,9 +63,6 @@ class DispatchSpans:
             return inbound
         return msgspec.structs.replace(inbound, trace=place)
 
-    def on_start(self, inbound: Inbound) -> None:
-        pass
-
     def on_decision(
         self, inbound: Inbound, decision: Decision, seconds: float, asked_ms: Sequence[float] = ()
     ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 from itertools import islice
 
 import msgspec
@@ -96,20 +97,20 @@ async def test_a_shadow_record_says_its_version_and_whose_decision_it_stands_bes
     assert (shadow["v"], shadow["decision"]) == (1, decision.id)
 
 
-async def test_an_observer_hears_that_an_event_begins_and_how_long_its_decision_took(
+async def test_an_observer_hears_each_decision_how_long_it_took_and_when_hooks_were_asked(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[object] = []
 
-    def on_start(_: CountingObserver, inbound: Inbound) -> None:
-        heard.append(inbound.event.type)
-
     def on_decision(
-        _: CountingObserver, __: Inbound, decision: Decision, seconds: float, ___: object = ()
+        _: CountingObserver,
+        inbound: Inbound,
+        decision: Decision,
+        seconds: float,
+        asked_ms: Sequence[float] = (),
     ) -> None:
-        heard.extend([decision.outcome, seconds])
+        heard.extend([inbound.event.type, decision.outcome, seconds, list(asked_ms)])
 
-    monkeypatch.setattr(CountingObserver, "on_start", on_start)
     monkeypatch.setattr(CountingObserver, "on_decision", on_decision)
     await bus.start(Scripted("a", says("continue").at(0.06)), max_event_bytes=2_000)
 
@@ -117,8 +118,9 @@ async def test_an_observer_hears_that_an_event_begins_and_how_long_its_decision_
     await bus.emit({"text": "x" * 2_000})
 
     assert heard[:2] == ["message_received", "continue"]
-    assert heard[2] == bus.about(0.06)
-    assert heard[3:] == ["block", bus.about(0)]
+    assert heard[2:4] == [bus.about(0.06), [pytest.approx(0, abs=50)]]
+    assert heard[4:6] == ["message_received", "block"]
+    assert heard[6:] == [bus.about(0), []]
 
 
 async def test_a_decision_as_large_as_a_message_may_be_is_sent(

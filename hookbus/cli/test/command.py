@@ -105,6 +105,8 @@ def _end(code: int, *, is_stuck: bool) -> None:
 @contextlib.contextmanager
 def _logged_to_stderr() -> Iterator[None]:
     handler = _Stderr(logging.WARNING)
+    # what a dispatcher says of the decision stands on stdout already
+    handler.addFilter(lambda record: record.name != "hookbus.decisions")
     logging.getLogger().addHandler(handler)
     try:
         yield
