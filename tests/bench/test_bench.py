@@ -27,6 +27,7 @@ from tests.bench.load import Emit, WrongDecision, measure
 from tests.bench.picture import draw
 from tests.bench.scenarios import SCENARIOS, Answer, Scenario, wanted
 from tests.bench.table import print_table
+from tests.docs.story import blocks_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -150,11 +151,13 @@ def test_the_page_names_every_mode_scenario_and_contestant() -> None:
 def quick(
     nats_server_program: None, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, dict[str, Any], str]:
-    """What a quick run printed, and the files that it wrote."""
+    """What the command of docs/bench.md, made quick, printed, and the files that it wrote."""
     folder = tmp_path_factory.mktemp("bench")
-    files = ["--json", str(folder / "bench.json"), "--svg", str(folder / "bench.svg")]
+    [shown] = [b.body for b in blocks_of(ROOT / "docs/bench.md") if b.label == "bench"]
+    _, *words = shown.splitlines()[-1].split()
+    options = [str(folder / word) if word.startswith("bench.") else word for word in words]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.bench", "--quick", *files],
+        [sys.executable, *options, "--quick"],
         cwd=ROOT,
         capture_output=True,
         text=True,
