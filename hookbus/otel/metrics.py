@@ -33,6 +33,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from hookbus.families import Family, Sample
 from hookbus.otel.environment import Wanted
+from hookbus.otel.losses import Losses
 from hookbus.otel.resource import resource_of
 
 GRACE: Final = 0.5  # seconds that the last export still has when the role has stopped
@@ -65,6 +66,7 @@ class Metrics:
         self._changed = threading.Condition()
         self._is_ending = False
         self._is_told = False
+        self._has_failed = False
         self._thread = threading.Thread(target=self._run, name="hookbus-otel-metrics", daemon=True)
         self._thread.start()
 
@@ -74,8 +76,8 @@ class Metrics:
             self._newest = tuple(families)
             self._changed.notify()
 
-    def stop(self) -> None:
-        """Wait for what was offered, for less than a second."""
+    def stop(self, losses: Losses) -> None:
+        """Wait for what was offered, for less than a second, and note if it did not arrive."""
         with self._changed:
             self._is_ending = True
             self._changed.notify()
@@ -83,16 +85,17 @@ class Metrics:
         if self._thread.is_alive():
             self._exporter.shutdown()
             self._thread.join(GIVE_UP)
-        if self._thread.is_alive():
-            self._tell()
+        if (self._has_failed or self._thread.is_alive()) and not self._is_told:
+            losses.add("the last metrics", self._endpoint)
 
     def _run(self) -> None:
         while families := self._wait():
-            if self._export(families) is not MetricExportResult.SUCCESS:
+            self._has_failed = self._export(families) is not MetricExportResult.SUCCESS
+            if self._has_failed and not self._is_ending:
                 self._tell()
 
     def _tell(self) -> None:
-        """Say it in one line, once."""
+        """Say it in one line, once, while the process still runs."""
         if not self._is_told:
             self._is_told = True
             log.warning(

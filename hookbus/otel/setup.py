@@ -12,32 +12,36 @@ from types import ModuleType
 from typing import Any, Final
 
 from hookbus.otel.environment import INSTALL, Signal, wanted
+from hookbus.otel.losses import Losses
 from hookbus.telemetry import Tracing
 
 API: Final = "opentelemetry.trace"
 
 log = logging.getLogger(__name__)
 
-#: Ends what was set up, within seconds.
-Stop = Callable[[], None]
+#: Ends what was set up, within seconds, and notes what was lost.
+Stop = Callable[[Losses], None]
 
 
 @contextlib.contextmanager
 def telemetry(
     service: str, version: str, environ: Mapping[str, str] = os.environ
-) -> Iterator[None]:
+) -> Iterator[Losses]:
     """Export what this process traces for as long as the block lasts; leave it within 1.75 s.
 
     *service* is its ``service.name``, unless a variable says another. Nothing is set up, and no
     thread runs, without an ``OTEL_…`` variable that says where to, or where the process has a
     tracer provider already. Whatever is wrong is one line of the log: nothing ends because of it.
+    What else the process exports can note its own losses: at the end they are said in one line.
     """
+    losses = Losses()
     stop: Stop | None = start("traces", service, version, environ)
     try:
-        yield
+        yield losses
     finally:
         if stop is not None:
-            stop()
+            stop(losses)
+        losses.tell()
 
 
 def start(signal: Signal, service: str, version: str, environ: Mapping[str, str]) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -29,6 +28,7 @@ from opentelemetry.util.types import Attributes
 
 from hookbus.otel.ending import end
 from hookbus.otel.environment import Wanted
+from hookbus.otel.losses import Losses
 from hookbus.otel.resource import resource_of
 from hookbus.otel.setup import Stop
 
@@ -36,15 +36,13 @@ from hookbus.otel.setup import Stop
 #: say it (``trace_sampling``).
 SHARE: Final = 0.01
 
-log = logging.getLogger(__name__)
-
 
 def start(wanted: Wanted, service: str, version: str, environ: Mapping[str, str]) -> Stop | None:
     """Make the process's tracer provider and return what ends it; None where it has one."""
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         return None
     console = wanted.exporter == "console"
-    counted = Counted(ConsoleSpanExporter() if console else OTLPSpanExporter(), wanted.endpoint)
+    counted = Counted(ConsoleSpanExporter() if console else OTLPSpanExporter())
     provider = TracerProvider(
         # the SDK's own default takes every trace; a variable may say another
         sampler=None if environ.get("OTEL_TRACES_SAMPLER") else gate(SHARE),
@@ -54,9 +52,10 @@ def start(wanted: Wanted, service: str, version: str, environ: Mapping[str, str]
     provider.add_span_processor(CountedBatches(counted))
     trace.set_tracer_provider(provider)
 
-    def stop() -> None:
+    def stop(losses: Losses) -> None:
         end(counted.shutdown, provider.shutdown)
-        counted.tell_lost()
+        if lost := counted.lost:
+            losses.add(lost, wanted.endpoint)
 
     return stop
 
@@ -87,9 +86,8 @@ class _Linked(TraceIdRatioBased):
 class Counted(SpanExporter):
     """Another exporter, and how much of what it was given arrived."""
 
-    def __init__(self, exporter: SpanExporter, endpoint: str) -> None:
+    def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
-        self._endpoint = endpoint
         self._lock = threading.Lock()
         self._handed = 0
         self._arrived = 0
@@ -112,14 +110,11 @@ class Counted(SpanExporter):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return self._exporter.force_flush(timeout_millis)
 
-    def tell_lost(self) -> None:
-        """Say in one line what did not arrive, if anything."""
+    @property
+    def lost(self) -> str:
+        """``"2 of 3 spans"`` that did not arrive; empty if all did."""
         lost = self._handed - self._arrived
-        if lost:
-            log.warning(
-                "spans_lost: %d of %d did not reach the collector at %s; does it listen there?",
-                *(lost, self._handed, self._endpoint),
-            )
+        return f"{lost} of {self._handed} spans" if lost else ""
 
 
 class CountedBatches(BatchSpanProcessor):

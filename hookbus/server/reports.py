@@ -8,13 +8,16 @@ import os
 from collections.abc import AsyncIterator, Mapping
 
 from hookbus import __version__
+from hookbus.otel.losses import Losses
 from hookbus.otel.setup import start
 from hookbus.server.health import families_of
 from hookbus.server.host import Host
 
 
 @contextlib.asynccontextmanager
-async def hosted(host: Host, environ: Mapping[str, str] = os.environ) -> AsyncIterator[None]:
+async def hosted(
+    host: Host, losses: Losses, environ: Mapping[str, str] = os.environ
+) -> AsyncIterator[None]:
     """Run *host*, and export what it measures if an ``OTEL_…`` variable says where to.
 
     The numbers are read on the loop, which is the only one to write them. The last ones are read
@@ -40,4 +43,4 @@ async def hosted(host: Host, environ: Mapping[str, str] = os.environ) -> AsyncIt
     finally:
         offering.cancel()
         metrics.offer(families_of(host))
-        await asyncio.gather(host.stop(), asyncio.to_thread(metrics.stop))
+        await asyncio.gather(host.stop(), asyncio.to_thread(metrics.stop, losses))

@@ -16,6 +16,7 @@ from faststream.asgi import AsgiFastStream
 
 from hookbus import __version__
 from hookbus.loop import run
+from hookbus.otel.losses import Losses
 from hookbus.otel.setup import telemetry
 from hookbus.server.health import health_routes
 from hookbus.server.host import Host
@@ -38,9 +39,16 @@ def serve(host: Host, listener: socket.socket, *, json_logs: bool, log_level: st
         SettingsError: The role refuses to start with its settings.
     """
     configure_logs(as_json=json_logs, level=LEVELS[log_level])
+    with telemetry(f"hookbus-{host.role.name}", __version__) as losses:
+        _serve(host, listener, losses)
+    if host.refusal is not None:
+        raise host.refusal
+
+
+def _serve(host: Host, listener: socket.socket, losses: Losses) -> None:
     server = uvicorn.Server(
         uvicorn.Config(
-            make_app(host),
+            make_app(host, losses),
             log_config=None,
             access_log=False,
             lifespan="on",
@@ -62,10 +70,7 @@ def serve(host: Host, listener: socket.socket, *, json_logs: bool, log_level: st
         signal.signal(number, on_signal)
     address = ":".join(map(str, listener.getsockname()[:2]))
     log.info("%s starts; health at http://%s/healthz", host.role.name, address)
-    with telemetry(f"hookbus-{host.role.name}", __version__):
-        run(server.serve(sockets=[listener]))
-    if host.refusal is not None:
-        raise host.refusal
+    run(server.serve(sockets=[listener]))
 
 
 class RoleApp(AsgiFastStream):
@@ -79,12 +84,12 @@ class RoleApp(AsgiFastStream):
         """Override the start of a broker that must be there otherwise (FastStream 0.7)."""
 
 
-def make_app(host: Host) -> RoleApp:
+def make_app(host: Host, losses: Losses) -> RoleApp:
     """Make the ASGI application, whose life is the life of the role."""
 
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        async with hosted(host):
+        async with hosted(host, losses):
             # what was imported stays: without this the collector walks it again and again, which
             # was a tenth of the dispatcher's CPU under load
             gc.collect()

@@ -37,7 +37,9 @@ BUSES: Final = (OFF, *ON)
 QUICK: Final = ("dead",)
 ENDED: Final = ("p1", "dispatcher", "registry")
 #: What a line of the log says that is about telemetry, ours or the SDK's own.
-TOLD: Final = re.compile(r"spans_lost|metrics_lost|no_telemetry|opentelemetry|otlp", re.IGNORECASE)
+TOLD: Final = re.compile(
+    r"telemetry_lost|metrics_not_exported|no_telemetry|opentelemetry|otlp", re.IGNORECASE
+)
 
 PLUGIN: Final = """
 from hookbus import HookEvent, Plugin

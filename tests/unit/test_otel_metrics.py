@@ -14,6 +14,7 @@ from opentelemetry.sdk.resources import Resource
 from hookbus.families import Family, gauge, histogram
 from hookbus.measures import BUCKETS_MS
 from hookbus.otel.environment import Wanted
+from hookbus.otel.losses import Losses
 from hookbus.otel.metrics import GIVE_UP, GRACE, Metrics, metrics_data, start
 from hookbus.server.metrics import of_dispatcher
 from tests.unit.test_metrics import stats
@@ -118,7 +119,7 @@ def test_what_is_offered_while_the_collector_is_slow_is_replaced_by_what_is_newe
     for number in range(1_000):
         exporting.offer([gauge("x", "X.", number)])
     exporter.gate.set()
-    exporting.stop()
+    exporting.stop(Losses())
 
     assert exporter.got[-1] == 999
     assert len(exporter.got) <= 2
@@ -132,12 +133,17 @@ def test_a_collector_that_never_answers_costs_less_than_a_second_and_one_line(
     exporting = metrics(exporter)
     exporting.offer([gauge("x", "X.", 1)])
 
-    began = time.monotonic()
-    exporting.stop()
+    began, losses = time.monotonic(), Losses()
+    exporting.stop(losses)
+    losses.tell()
 
     assert GRACE + GIVE_UP < 1.0
     assert time.monotonic() - began < PATIENCE
-    assert [record.message[:20] for record in caplog.records] == ["metrics_not_exported"]
+    [line] = caplog.records
+    assert line.message == (
+        "telemetry_lost: the last metrics did not reach the collector at http://127.0.0.1:1; "
+        "does it listen there?"
+    )
     exporter.gate.set()
 
 
@@ -151,7 +157,9 @@ def test_a_collector_that_takes_nothing_is_one_line_of_the_log(
     for number in range(3):
         exporting.offer([gauge("x", "X.", number)])
         assert exporter.asked.acquire(timeout=PATIENCE)
-    exporting.stop()
+    losses = Losses()
+    exporting.stop(losses)
+    losses.tell()
 
     [line] = caplog.records
     assert line.message.startswith(
@@ -166,7 +174,7 @@ def test_an_exporter_that_raises_ends_nothing() -> None:
     exporting.offer([gauge("x", "X.", 1), gauge("y", "Y.", 1)])  # which it cannot unpack
     assert exporter.asked.acquire(timeout=PATIENCE)
     exporting.offer([gauge("x", "X.", 2)])
-    exporting.stop()
+    exporting.stop(Losses())
 
     assert exporter.got == [2]
 
