@@ -77,6 +77,7 @@ JETSTREAM_ACK: Final = "$JS.ACK."
 JETSTREAM_API: Final = "$JS.API."
 
 
+@lru_cache(maxsize=1024)
 def is_name(text: str) -> bool:
     """Tell whether *text* can name a plugin, a hook or a principal."""
     return NAME.fullmatch(text) is not None
@@ -121,6 +122,7 @@ def notify(principal: str, event_type: str) -> str:
     return f"hookbus.notify.{principal}.{event_type}"
 
 
+@lru_cache(maxsize=1024)
 def principal_and_type(subject: str) -> tuple[str, str]:
     """Take ``hookbus.<emit|notify>.<principal>.<type>`` apart; a missing part is ``""``."""
     parts = subject.split(".", 3)

@@ -63,12 +63,8 @@ class Once:
 
     def find(self, key: Key, now: float) -> Kept | Running | None:
         """Return what is known of an event."""
-        while self._kept:
-            oldest = next(iter(self._kept))
-            if self._kept[oldest].expires > now:
-                break
-            self._drop(oldest)
-        return self._kept.get(key) or self._running.get(key)
+        kept = self._kept.get(key)
+        return kept if kept is not None and kept.expires > now else self._running.get(key)
 
     def open(self, key: Key, digest: int) -> Running:
         """Begin an event that is not known."""
@@ -88,10 +84,11 @@ class Once:
         decision = decided.decision
         if decision.degraded or decision.cause not in (None, "verdict"):
             return
+        if (before := self._kept.pop(key, None)) is not None:  # it was over
+            self._bytes -= len(before.reply)
         self._kept[key] = Kept(running.digest, decided.reply, now + WINDOW)
         self._bytes += len(decided.reply)
-        while len(self._kept) > MAX_ENTRIES or self._bytes > MAX_BYTES:
-            self._drop(next(iter(self._kept)))
+        self._drop_old(now)
 
     def fail(self, key: Key) -> None:
         """End an event that could not be decided: the next one tries anew."""
@@ -99,5 +96,12 @@ class Once:
             if not waiting.done():
                 waiting.set_exception(HookbusError("the same event could not be decided"))
 
-    def _drop(self, key: Key) -> None:
-        self._bytes -= len(self._kept.pop(key).reply)
+    def _drop_old(self, now: float) -> None:
+        """Forget what is over, and the oldest beyond the limits."""
+        while self._kept:
+            oldest, kept = next(iter(self._kept.items()))
+            is_full = len(self._kept) > MAX_ENTRIES or self._bytes > MAX_BYTES
+            if not is_full and kept.expires > now:
+                return
+            del self._kept[oldest]
+            self._bytes -= len(kept.reply)

@@ -18,17 +18,14 @@ from hookbus.wire.limits import MAX_DEPTH, exceeds_depth
 GROWTH_FLOOR: Final = 64 * 1024  # bytes that a patch may add to a payload of any size
 
 
-class Payload:
+class Payload(msgspec.Struct, eq=False):
     """The data as it stands, and the whole event's bytes around it. Never changed in place."""
 
-    __slots__ = ("_digest", "_envelope", "_scope", "data", "event")
-
-    def __init__(self, data: Any, event: bytes, envelope: bytes | None = None) -> None:
-        self.data = data
-        self.event = event
-        self._envelope = envelope
-        self._digest: bytes | None = None
-        self._scope: Scope | None = None
+    data: Any
+    event: bytes
+    _envelope: bytes | None = None
+    _digest: bytes | None = None
+    _scope: Scope | None = None
 
     @property
     def digest(self) -> bytes:

@@ -14,6 +14,8 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from hookbus import subjects
 from hookbus.errors import TransportError
 from hookbus.loop import clock_of
@@ -55,17 +57,14 @@ def call_ids() -> Iterator[str]:
             yield random[start : start + 22]
 
 
-class _Stage:
-    """The calls of one stage, until the last is settled."""
+class _Stage(msgspec.Struct, eq=False):
+    """The calls of one stage, until the last is settled; a reply stands where its question did."""
 
-    __slots__ = ("done", "open", "replies", "tail", "timer")
-
-    def __init__(self, size: int, done: asyncio.Future[None], tail: CallTail) -> None:
-        self.tail = tail
-        self.replies: list[Reply | None] = [None] * size
-        self.done = done
-        self.open: list[_Call] = []
-        self.timer = -1  # none yet
+    tail: CallTail
+    done: asyncio.Future[None]
+    replies: list[Any]
+    open: list[_Call] = []
+    timer: int = -1  # none yet
 
 
 class _Call(Expected, eq=False):
@@ -138,7 +137,7 @@ class Remote:
 
     async def ask(self, questions: Sequence[Question], tail: CallTail) -> list[Reply]:
         """Ask all at once; see :class:`~hookbus.runtimes.base.Runtime`."""
-        stage = _Stage(len(questions), self._loop.create_future(), tail)
+        stage = _Stage(tail, self._loop.create_future(), [None] * len(questions))
         now, calls = self._clock(), self._calls
         for index, (binding, allowance) in enumerate(questions):
             call_id = next(self._ids)
@@ -157,7 +156,13 @@ class Remote:
             stage.open.append(call)
         try:
             for call in tuple(stage.open):
-                self._send(call, call.allowance.timeout)
+                allowance = call.allowance
+                self._send(
+                    call,
+                    whole_milliseconds(allowance.timeout)
+                    if allowance.is_shortened
+                    else call.binding.timeout_ms,
+                )
             if stage.open:
                 self._arm(stage)
                 await stage.done
@@ -165,13 +170,11 @@ class Remote:
             self._timers.cancel(stage.timer)
             for call in stage.open:  # only when the waiting itself was cancelled
                 self._forget(call, "late_reply", self._clock())
-        return [reply for reply in stage.replies if reply is not None]
+        return stage.replies
 
-    def _send(self, call: _Call, timeout: float) -> None:
+    def _send(self, call: _Call, timeout_ms: int) -> None:
         binding, call_id = call.binding, call.call
-        body = encode_call(
-            call_id, call.attempt, binding.target, whole_milliseconds(timeout), call.stage.tail
-        )
+        body = encode_call(call_id, call.attempt, binding.target, timeout_ms, call.stage.tail)
         try:
             self._transport.post(
                 binding.subject, body, reply=f"{self._prefix}{call_id}.{call.plugin}"
@@ -228,7 +231,7 @@ class Remote:
         await asyncio.sleep(delay)
         left = call.due - self._clock()
         if call.call in self._calls and left > 0:
-            self._send(call, left)
+            self._send(call, whole_milliseconds(left))
 
     def _settle(self, call: _Call, answer: Answer, further: str) -> None:
         """Fill the call's slot; the last one ends the stage. R13: the first valid reply wins."""

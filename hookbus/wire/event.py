@@ -90,7 +90,8 @@ def decode_event(
     if headers:
         body = _normalise(body, headers)
     try:
-        body.decode()  # msgspec skips the inside of members that it does not know
+        if not body.isascii():
+            body.decode()  # msgspec skips the inside of members that it does not know
         event = _decoded(body)
     except UnicodeDecodeError as e:
         raise InvalidEvent(f"not UTF-8: byte {e.start} is {body[e.start]:#04x}") from e

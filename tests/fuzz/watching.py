@@ -35,6 +35,8 @@ class Watch(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno < logging.ERROR and record.exc_info is None:
+            if record.name == "hookbus.decisions":
+                return  # that an event was blocked is its answer, and nothing beside it
             self.warnings.append(record.getMessage())
             return
         error = record.exc_info[1] if record.exc_info else None
