@@ -53,8 +53,8 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
 
 #: A reply's body and headers.
 Reply: TypeAlias = tuple[bytes, dict[str, str] | None]
-#: Where a reply goes: over the broker, or to an emitter in this process.
-Deliver: TypeAlias = Callable[[bytes, dict[str, str] | None], None]
+#: Where a reply goes: over the broker, or to an emitter in this process. False: it has piled up.
+Deliver: TypeAlias = Callable[[bytes, dict[str, str] | None], bool]
 
 
 class Ingress:
@@ -142,7 +142,9 @@ class Ingress:
         self, subject: str, body: bytes, headers: Mapping[str, str] | None, deliver: Deliver
     ) -> None:
         try:
-            deliver(*await self._reply(subject, body, headers))
+            if not deliver(*await self._reply(subject, body, headers)):
+                # in flight until the broker takes it: who is too fast for it is told "overloaded"
+                await self._transport.ready()
         finally:
             self._running.discard(asyncio.current_task())
 
@@ -297,9 +299,10 @@ class Ingress:
         self._counters.count("refused")
         return encode_refusal(error)
 
-    def _publish(self, reply: str, body: bytes, headers: dict[str, str] | None) -> None:
+    def _publish(self, reply: str, body: bytes, headers: dict[str, str] | None) -> bool:
         try:
-            self._transport.post(reply, body, headers=headers)
+            return self._transport.post(reply, body, headers=headers)
         except TransportError as e:
             self._counters.count("undelivered")
             log.warning("reply_not_sent: %s", e)
+            return True

@@ -99,8 +99,9 @@ class LocalConnection(Connected):
         self._role.ingress.take(subject, data, headers, partial(self._deliver, reply))
         return True
 
-    def _deliver(self, reply: str, body: bytes, headers: dict[str, str] | None) -> None:
+    def _deliver(self, reply: str, body: bytes, headers: dict[str, str] | None) -> bool:
         self._inbox.on_message(_Reply(reply, body, headers))
+        return True
 
     def _check_loop(self) -> None:
         try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -240,3 +243,25 @@ async def test_an_event_may_not_fill_the_record_of_decisions_by_its_names(
     assert refused["error"]["pointer"] == f"/{name}"
     assert refused["error"]["message"] == "expected at most 1000 characters, got 1001"
     assert taken["outcome"] == "continue"
+
+
+async def test_a_reply_that_a_slow_broker_has_not_taken_keeps_its_event_in_flight(
+    memory_bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus, taken = memory_bus, asyncio.Event()
+    await bus.start(max_in_flight=1)
+    transport = bus.dispatcher.ingress._transport
+    post = transport.post
+
+    def slow(subject: str, data: bytes, **more: Any) -> bool:
+        return post(subject, data, **more) and not subject.startswith(subjects.INBOX)
+
+    monkeypatch.setattr(transport, "post", slow)
+    monkeypatch.setattr(transport, "ready", taken.wait)
+
+    first, second = await bus.emit(), await bus.emit()
+    taken.set()
+    await bus.until(lambda: bus.dispatcher.ingress.in_flight == 0)
+    third = await bus.emit()
+
+    assert [first.outcome, second.code, third.outcome] == ["continue", "overloaded", "continue"]
