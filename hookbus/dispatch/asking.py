@@ -6,7 +6,7 @@ plugin's permissions) stands here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from msgspec import structs
@@ -38,12 +38,17 @@ class Asking:
         self._clock = clock
         self._warned = 0  # calls in flight
 
-    async def ask(
+    def ask(
         self, task: Task, wanted: Sequence[Question], payload: Payload, round_: int = 1
-    ) -> list[Asked]:
+    ) -> Awaitable[list[Asked]]:
         """Ask one stage and return what each hook came to, in the order of *wanted*."""
         if self._must_all_be_called(task, wanted):
-            return await self._called(task, wanted, payload, round_)
+            return self._called(task, wanted, payload, round_)
+        return self._partly_called(task, wanted, payload, round_)
+
+    async def _partly_called(
+        self, task: Task, wanted: Sequence[Question], payload: Payload, round_: int
+    ) -> list[Asked]:
         results = [self._without_asking(task, w, payload, round_) for w in wanted]
         asked = [w for w, result in zip(wanted, results, strict=True) if result is None]
         if asked:

@@ -153,10 +153,12 @@ class Ingress:
         principal, event_type = subjects.principal_and_type(subject)
         try:
             inbound = decode_event(body, headers, principal, event_type)
-            arrival = Arrival(inbound, received)
             if subject.startswith(subjects.NOTIFY):
-                return await self._notify(arrival)
-            return await self._decide(arrival), None
+                return await self._notify(inbound)
+            if self._tracing is not None:
+                share = (self._snapshot.limits if self._snapshot else Limits()).trace_sampling
+                inbound = self._tracing.begin(inbound, share)
+            return await self._decide(Arrival(inbound, received)), None
         except InvalidEvent as e:
             return self._refused(refusal_of(e))
         except Exception:
@@ -165,14 +167,10 @@ class Ingress:
             return self._refused(ErrorBody("unavailable", "the dispatcher failed"))
 
     async def _decide(self, arrival: Arrival) -> bytes:
-        if self._tracing is not None:
-            share = (self._snapshot.limits if self._snapshot else Limits()).trace_sampling
-            inbound = self._tracing.begin(arrival.inbound, share)
-            arrival = Arrival(inbound, arrival.received)
         stopped = self._over_limit(arrival)
         if stopped is not None:
             return await self._blocked(arrival, stopped)
-        snapshot = self._snapshot or await self._first_snapshot(arrival)
+        snapshot = self._snapshot or await self._first_snapshot(arrival.inbound)
         if snapshot is None:
             self._counters.count("not_ready")
             reason = f"not_ready: {_NOT_READY}"
@@ -235,10 +233,10 @@ class Ingress:
             return Objection(None, "limit", "overloaded", f"overloaded: {reason}")
         return None
 
-    async def _first_snapshot(self, arrival: Arrival) -> Snapshot | None:
+    async def _first_snapshot(self, inbound: Inbound) -> Snapshot | None:
         """Wait for it as long as the event's own budget lasts, at most ``ready_timeout`` (R25)."""
         limits = Limits()
-        asked_ms = arrival.inbound.event.hbtimeoutms or limits.timeout_ms
+        asked_ms = inbound.event.hbtimeoutms or limits.timeout_ms
         wait = min(limits.ready_timeout_ms / 1000, budget_of(asked_ms / 1000))
         try:
             async with asyncio.timeout(wait):
@@ -247,11 +245,9 @@ class Ingress:
             pass
         return self._snapshot
 
-    async def _notify(self, arrival: Arrival) -> Reply:
+    async def _notify(self, inbound: Inbound) -> Reply:
         """Hand an event to the observers; it is answered once the stream has it."""
-        inbound, snapshot = arrival.inbound, self._snapshot
-        if snapshot is None:
-            snapshot = await self._first_snapshot(arrival)
+        snapshot = self._snapshot or await self._first_snapshot(inbound)
         if snapshot is None:
             return self._refused(ErrorBody("unavailable", "not ready"))
         size, maximum = len(inbound.body), snapshot.limits.max_event_bytes

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
 from opentelemetry import trace as api
 from opentelemetry.sdk.trace import ReadableSpan, Tracer
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
@@ -55,13 +54,13 @@ class DispatchSpans:
         above = inbound.trace
         if above is None:
             if self._dice() >= share:
-                return msgspec.structs.replace(inbound, trace=OWN)
+                return inbound.placed(OWN)
             place = Trace(f"{_IDS.generate_trace_id():032x}", _span_id(), "01")
         elif above.is_sampled:
             place = Trace(above.id, _span_id(), above.flags, above.span)
         else:
             return inbound
-        return msgspec.structs.replace(inbound, trace=place)
+        return inbound.placed(place)
 
     def on_decision(
         self, inbound: Inbound, decision: Decision, seconds: float, asked_ms: Sequence[float] = ()

@@ -164,7 +164,7 @@ class Remote:
                     else call.binding.timeout_ms,
                 )
             if stage.open:
-                self._arm(stage)
+                stage.timer = self._timers.set(min([call.due for call in stage.open]), stage)
                 await stage.done
         finally:
             self._timers.cancel(stage.timer)

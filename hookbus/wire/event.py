@@ -67,6 +67,10 @@ class Inbound(msgspec.Struct, frozen=True, gc=False):
     def dry_run(self) -> bool:
         return self.event.hbdryrun is True
 
+    def placed(self, trace: Trace) -> Inbound:
+        """The same event with another place in a trace."""
+        return Inbound(self.event, self.body, self.principal, self.chain, trace)
+
 
 class _Plain(Event, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """An event without extension attributes, as nearly every one is."""
