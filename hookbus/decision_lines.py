@@ -14,6 +14,7 @@ from typing import Any, Final
 from hookbus.measures import Counters
 from hookbus.models import Decision, PluginRecord
 from hookbus.seldom import Seldom
+from hookbus.subjects import is_name
 from hookbus.wire.event import Inbound
 
 _FAILED: Final = ("failed_open", "failed_closed")
@@ -92,8 +93,12 @@ class ToldCounters(Counters):
         super().__init__()
         self._seldom = Seldom(clock)
 
-    def count(self, name: str, by: int = 1) -> None:
+    def count(self, name: str, by: int = 1, *, plugin: str = "") -> None:
         super().count(name, by)
-        if name in _ODD_REPLIES and (left_out := self._seldom.left_out(name)) is not None:
+        if name not in _ODD_REPLIES:
+            return
+        who = plugin if is_name(plugin) else ""  # a token of a subject, where any text may stand
+        left_out = self._seldom.left_out((name, who))
+        if left_out is not None:
             more = {"left_out": left_out} if left_out else {}
-            log.warning("reply_dropped", extra={"counter": name, **more})
+            log.warning("reply_dropped", extra={"counter": name, "plugin": who, **more})

@@ -54,7 +54,8 @@ class Counters:
     def __init__(self, names: Iterable[str] = COUNTERS) -> None:
         self.values = dict.fromkeys(names, 0)
 
-    def count(self, name: str, by: int = 1) -> None:
+    def count(self, name: str, by: int = 1, *, plugin: str = "") -> None:
+        """Count something; *plugin* is whose doing it was, for those who tell it."""
         self.values[name] += by
 
     def __getitem__(self, name: str) -> int:

@@ -14,6 +14,7 @@ from hookbus.schemas.secret_fields import SecretPath
 from hookbus.schemas.secret_values import secrets_in
 from hookbus.wire.decision import decode_decision, encode_decision, encode_record
 from hookbus.wire.limits import MAX_TEXT, cut
+from hookbus.wire.trace import Trace, trace_id_of
 
 
 class Decided(msgspec.Struct, frozen=True, gc=False):
@@ -54,7 +55,7 @@ def decided(
     return Decided(decision, encode_decision(decision), record)
 
 
-def not_recorded(made: Decided, id: str, problem: str) -> Decided:
+def not_recorded(made: Decided, id: str, problem: str, trace: Trace | None = None) -> Decided:
     """Make the Block that stands for a decision whose record is not stored (R28).
 
     It has an *id* of its own: whether the stream has the other one's record is not known, and an
@@ -67,6 +68,7 @@ def not_recorded(made: Decided, id: str, problem: str) -> Decided:
     block = msgspec.structs.replace(
         withdrawn,
         id=id,
+        trace_id=trace_id_of(trace, id, objection.cause, degraded=withdrawn.degraded),
         outcome="block",
         cause=objection.cause,
         code=objection.code,

@@ -79,7 +79,7 @@ class Dispatcher:
         self, inbound: Inbound, decision: Decision, received: float, stored_by: float | None
     ) -> Decided:
         """Record a decision that was made without asking anybody."""
-        made = await self._recorded(decided(decision), stored_by)
+        made = await self._recorded(decided(decision), inbound, stored_by)
         self._observer.on_decision(inbound, made.decision, self._clock() - received)
         return made
 
@@ -159,7 +159,7 @@ class Dispatcher:
         self, task: Task, plan: Plan, payload: Payload, made: Decided, asked_ms: Sequence[float]
     ) -> Decided:
         """R28: record and observed event reach the connection in the tick of the reply."""
-        made = await self._recorded(made, task.stored_by)
+        made = await self._recorded(made, task.inbound, task.stored_by)
         self._recorder.input(task, made)
         is_observed = plan.is_observed or task.snapshot.limits.observe
         if is_observed and not made.decision.dry_run:  # R27
@@ -168,9 +168,9 @@ class Dispatcher:
         self._observer.on_decision(task.inbound, made.decision, seconds, asked_ms)
         return made
 
-    async def _recorded(self, made: Decided, stored_by: float | None) -> Decided:
+    async def _recorded(self, made: Decided, inbound: Inbound, stored_by: float | None) -> Decided:
         if stored_by is not None:
-            return await self._recorder.store(made, stored_by)
+            return await self._recorder.store(made, stored_by, inbound.trace)
         self._recorder.record(made)
         return made
 

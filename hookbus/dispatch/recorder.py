@@ -18,6 +18,7 @@ from hookbus.models import PluginRecord
 from hookbus.transport import Transport
 from hookbus.wire.call import encode_observed
 from hookbus.wire.event import Inbound
+from hookbus.wire.trace import Trace
 
 
 class Recorder(Protocol):
@@ -26,11 +27,11 @@ class Recorder(Protocol):
     def record(self, made: Decided) -> None:
         """Hand one decision to the connection."""
 
-    async def store(self, made: Decided, until: float) -> Decided:
+    async def store(self, made: Decided, until: float, trace: Trace | None) -> Decided:
         """Do so, and return what the emitter is to be told (``audit = "required"``).
 
         That is a Block unless the stream has acknowledged the record until a time of the
-        dispatcher's clock.
+        dispatcher's clock. *trace* is the event's.
         """
 
     def observe(self, inbound: Inbound, event: bytes, made: Decided) -> None:
@@ -80,7 +81,7 @@ class StreamRecorder:
         subject = subjects.decision(decision.outcome, decision.event.type)
         self._decisions.send(subject, decision.id, made.record)
 
-    async def store(self, made: Decided, until: float) -> Decided:
+    async def store(self, made: Decided, until: float, trace: Trace | None) -> Decided:
         """Publish there and wait; what is not stored in time is a Block, which is recorded too."""
         decision = made.decision
         subject = subjects.decision(decision.outcome, decision.event.type)
@@ -88,7 +89,7 @@ class StreamRecorder:
         if problem is None:
             return made
         self._counters.count("audit_blocks")
-        block = not_recorded(made, self._new_id(), problem)
+        block = not_recorded(made, self._new_id(), problem, trace)
         self.record(block)
         return block
 

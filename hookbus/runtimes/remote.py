@@ -186,9 +186,10 @@ class Remote:
         call_id, _, plugin = message.subject[len(self._prefix) :].partition(".")
         call = self._calls.get(call_id)
         if call is None:
-            self._counters.count(self._finished.counter_of(call_id, self._clock()))
+            counter = self._finished.counter_of(call_id, self._clock())
+            self._counters.count(counter, plugin=plugin)
         elif plugin != call.plugin:
-            self._counters.count("spoofed_reply")
+            self._counters.count("spoofed_reply", plugin=plugin)
         else:
             self._take(call, verify_reply(message.data, message.headers, call))
 
@@ -201,7 +202,7 @@ class Remote:
         elif isinstance(result, Extend):
             self._extend(call, result)
         else:
-            self._counters.count(result.counter)
+            self._counters.count(result.counter, plugin=call.plugin)
 
     def _extend(self, call: _Call, extend: Extend) -> None:
         """Give more time, once, never past the stage's cap (D10-D13)."""

@@ -10,7 +10,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
+from hookbus import subjects
+from hookbus.config.settings import Settings
 from hookbus.otel.dispatches import MAX_LATE, DispatchSpans
+from hookbus.registry import observers
 from hookbus.telemetry import ATTRIBUTES, SPANS
 from tests.flow.bus import Bus
 from tests.flow.scripted import CONTINUE, SILENCE, Scripted, says
@@ -193,6 +196,18 @@ async def test_a_block_that_asked_nobody_is_traced(memory_bus: Bus, spans: Spans
     dispatch = spans.dispatch()
     assert (decision.cause, decision.trace_id) == ("limit", ids(dispatch)[0])
     assert (dispatch.attributes or {})["error.type"] == "event_too_large"
+
+
+async def test_a_block_because_nothing_was_recorded_names_its_own_trace(
+    memory_bus: Bus, spans: Spans
+) -> None:
+    await memory_bus.start(Scripted("a"), trace_sampling=0, audit="required")
+    await memory_bus.forget_stream(subjects.DECISIONS_STREAM)
+
+    decision = await memory_bus.emit_within(400)
+
+    await observers.ensure_streams(memory_bus.streams, Settings())  # or the end would wait for it
+    assert (decision.cause, decision.trace_id) == ("audit", ids(spans.dispatch())[0])
 
 
 async def test_a_plugin_that_was_not_asked_has_no_span(memory_bus: Bus, spans: Spans) -> None:

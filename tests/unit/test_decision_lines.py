@@ -207,15 +207,24 @@ def test_late_and_foreign_replies_are_a_line_too(caplog: pytest.LogCaptureFixtur
     counters = ToldCounters(clock)
 
     for _ in range(5):
-        counters.count("late_reply")
+        counters.count("late_reply", plugin="slow")
         counters.count("decisions")
-    counters.count("spoofed_reply")
+    counters.count("spoofed_reply", plugin="no name\x1b[31m")
+    counters.count("late_reply", plugin="slower")
     clock.now += EVERY
-    counters.count("late_reply")
+    counters.count("late_reply", plugin="slow")
 
-    assert counters["late_reply"] == 6
-    shown = [(fields(line)["counter"], fields(line).get("left_out")) for line in caplog.records]
-    assert shown == [("late_reply", None), ("spoofed_reply", None), ("late_reply", 4)]
+    assert counters["late_reply"] == 7
+    shown = [
+        (line["counter"], line["plugin"], line.get("left_out"))
+        for line in map(fields, caplog.records)
+    ]
+    assert shown == [
+        ("late_reply", "slow", None),
+        ("spoofed_reply", "", None),
+        ("late_reply", "slower", None),
+        ("late_reply", "slow", 4),
+    ]
 
 
 def test_seldom_tells_only_so_many_things_apart() -> None:
