@@ -164,7 +164,7 @@ class NatsTransport(Transport):
         self, subject: str, data: bytes, *, reply: str = "", headers: Headers | None = None
     ) -> bool:
         client = self._client
-        if not client.is_connected or self._is_closed:
+        if client._status != client.CONNECTED or self._is_closed:  # is_connected is two calls more
             self._require_connection()
         try:
             encoded = encode_headers(subject, headers) if headers else b""
