@@ -132,7 +132,7 @@ class NatsClient(Client):
         """
         if subject not in self._words:
             self._check(subject, reply)
-        if not is_one_word(reply):
+        if reply and not is_one_word(reply):
             raise nats.errors.BadSubjectError
         size = len(headers) + len(data)
         if size > self._max_payload:
