@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from typing import Any, Protocol
 
 from hookbus import subjects
 from hookbus.errors import Disconnected, NoResponders, PublishDenied, RequestTimeout
@@ -49,21 +50,17 @@ class Inbox:
         """Return a fresh subject that only this principal may subscribe to."""
         return f"{self._owner}.{os.urandom(16).hex()}"
 
-    async def request(
+    def request(
         self, subject: str, data: bytes, *, timeout: float, headers: Mapping[str, str] | None
-    ) -> Message:
-        message = await self._ask(next(self._tokens), subject, data, timeout, headers)
-        if message is None:
-            raise RequestTimeout(f"no reply on {subject!r} within {timeout:g} s")
-        if is_no_responders(message):
-            raise NoResponders(f"nothing is subscribed to {subject!r}")
-        return message
+    ) -> Coroutine[Any, Any, Message]:
+        return self._ask(next(self._tokens), subject, data, timeout, headers)
 
     async def request_many(self, subject: str, data: bytes, *, window: float) -> list[Message]:
         token = next(self._tokens)
         replies = self._collected[token] = []
         try:
-            await self._ask(token, subject, data, window, None)
+            with contextlib.suppress(RequestTimeout, NoResponders):
+                await self._ask(token, subject, data, window, None)
         finally:
             del self._collected[token]
         return replies
@@ -75,8 +72,8 @@ class Inbox:
         data: bytes,
         timeout: float,
         headers: Mapping[str, str] | None,
-    ) -> Message | None:
-        """Publish and wait for what ends the request; None when the time is up."""
+    ) -> Message:
+        """Publish and wait for what ends the request."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Message | None] = loop.create_future()
         self._waiting[token] = (subject, answer)
@@ -85,10 +82,15 @@ class Inbox:
             reply = self._prefix + token
             if not self._post(subject, data, reply=reply, headers=headers):
                 await self._ready()
-            return await answer
+            message = await answer
         finally:
             timer.cancel()
             del self._waiting[token]
+        if message is None:
+            raise RequestTimeout(f"no reply on {subject!r} within {timeout:g} s")
+        if is_no_responders(message):
+            raise NoResponders(f"nothing is subscribed to {subject!r}")
+        return message
 
     def on_message(self, message: Message) -> None:
         token = message.subject[len(self._prefix) :]

@@ -11,8 +11,6 @@ from hookbus.errors import PayloadTooLarge, TransportError
 
 _NO_RESPONDERS_STATUS: Final = "503"
 _HEADER_KEY: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # a token of RFC 7230
-_NOT_IN_A_LINE: Final = re.compile(r"[\r\n\0]")
-_NOT_IN_A_SUBJECT: Final = re.compile(r"[ \t\r\n\0]")
 
 
 class Message(Protocol):
@@ -79,8 +77,8 @@ def check_sendable(
 
 def is_one_word(subject: str) -> bool:
     """Tell whether *subject*, which may be empty, has nothing in it that ends a subject."""
-    # two looks in C tell of nearly every subject that it is one; the expression knows the rest
-    return (" " not in subject and subject.isprintable()) or not _NOT_IN_A_SUBJECT.search(subject)
+    # looks for one character each are a third of what an expression takes for all
+    return " " not in subject and "\t" not in subject and _is_one_line(subject)
 
 
 def encode_headers(subject: str, headers: Mapping[str, str]) -> bytes:
@@ -91,14 +89,17 @@ def encode_headers(subject: str, headers: Mapping[str, str]) -> bytes:
     """
     lines = "NATS/1.0\r\n"
     for key, value in headers.items():
-        is_line = value.isprintable() or not _NOT_IN_A_LINE.search(value)
-        if not is_line or not _is_header_key(key):
+        if not _is_one_line(value) or not _is_header_key(key):
             raise TransportError(
                 f"message on {subject!r}: header {key!r}: expected a token and one line,"
                 f" got {value!r}"
             )
         lines += f"{key}: {value}\r\n"
     return (lines + "\r\n").encode()
+
+
+def _is_one_line(text: str) -> bool:
+    return "\n" not in text and "\r" not in text and "\0" not in text
 
 
 @lru_cache(maxsize=64)

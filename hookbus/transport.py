@@ -164,7 +164,7 @@ class NatsTransport(Transport):
         self, subject: str, data: bytes, *, reply: str = "", headers: Headers | None = None
     ) -> bool:
         client = self._client
-        if not client.is_connected or self._is_closed:
+        if client._status != client.CONNECTED or self._is_closed:  # is_connected is two calls more
             self._require_connection()
         try:
             encoded = encode_headers(subject, headers) if headers else b""
@@ -177,10 +177,10 @@ class NatsTransport(Transport):
     async def ready(self) -> None:
         await self._client.wait_for_room()
 
-    async def request(
+    def request(
         self, subject: str, data: bytes, *, timeout: float, headers: Mapping[str, str] | None = None
-    ) -> Message:
-        return await self._inbox.request(subject, data, timeout=timeout, headers=headers)
+    ) -> Coroutine[Any, Any, Message]:
+        return self._inbox.request(subject, data, timeout=timeout, headers=headers)
 
     async def request_many(self, subject: str, data: bytes, *, window: float) -> list[Message]:
         return await self._inbox.request_many(subject, data, window=window)

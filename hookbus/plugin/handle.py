@@ -8,7 +8,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar, cast
+from types import CoroutineType
+from typing import Any, Final, cast
 
 import msgspec
 from pydantic import ValidationError
@@ -44,7 +45,6 @@ _KNOWN_ATTRIBUTES: Final = frozenset(
         "tracestate",
     ]
 )
-_Result = TypeVar("_Result")
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,8 @@ class _Expiry:
     __slots__ = ("_cancelled_before", "_is_reached", "_timer", "task")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
-        self.task = cast("asyncio.Task[Any]", asyncio.current_task())
+        # without the loop, it asks for it by a system call
+        self.task = cast("asyncio.Task[Any]", asyncio.current_task(loop))
         self._cancelled_before = self.task.cancelling()
         self._is_reached = False
         self._timer = loop.call_later(seconds, self._reach)
@@ -193,7 +194,10 @@ class Handling:
             if hook.is_async:
                 self.slots.async_calls += 1
                 try:
-                    return await _awaited(hook.handler(event))
+                    result: Any = hook.handler(event)
+                    # nearly always a coroutine, and the question whether it is awaitable is dear
+                    is_awaitable = type(result) is CoroutineType or isinstance(result, Awaitable)
+                    return await result if is_awaitable else result
                 finally:
                     self.slots.async_calls -= 1
             return await self._run_in_thread(hook, event)
@@ -336,14 +340,16 @@ def event_of(
             tracestate=attributes.get("tracestate"),
             principal=observed.principal if observed else None,
             decision=observed.decision if observed else None,
-            extensions={k: v for k, v in attributes.items() if k not in _KNOWN_ATTRIBUTES},
+            extensions=_extensions(attributes),
         )
     except (KeyError, AttributeError) as e:
         raise HandlerFailed(f"the call holds no CloudEvent: {e}", is_permanent=True) from e
 
 
-async def _awaited(result: Awaitable[_Result] | _Result) -> _Result:
-    return await result if isinstance(result, Awaitable) else result
+def _extensions(attributes: dict[str, Any]) -> dict[str, Any]:
+    if attributes.keys() <= _KNOWN_ATTRIBUTES:  # a third of the time of looking at each
+        return {}
+    return {k: v for k, v in attributes.items() if k not in _KNOWN_ATTRIBUTES}
 
 
 def _called(handler: Callable[[HookEvent[Any]], Any], event: HookEvent[Any]) -> Any:

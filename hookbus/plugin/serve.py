@@ -169,7 +169,8 @@ class PluginServer:
         if not message.reply.startswith(subjects.REPLY):
             return  # NATS does not check reply subjects: a verdict goes to a dispatcher or nowhere
         try:
-            message.data.decode()
+            if not message.data.isascii():
+                message.data.decode()  # msgspec skips the inside of members that it does not know
             call = decode_call(message.data)
         except NOT_JSON as e:
             log.warning("malformed_call hook=%s: %s", name, e)

@@ -102,7 +102,8 @@ def encode_observed(
 
 def whole_milliseconds(seconds: float) -> int:
     """Round down to at least 1 ms; binary noise below a nanosecond does not count."""
-    return max(1, int(seconds * 1000 + 1e-6))
+    milliseconds = int(seconds * 1000 + 1e-6)
+    return milliseconds if milliseconds > 1 else 1
 
 
 decode_call = msgspec.json.Decoder(Call).decode

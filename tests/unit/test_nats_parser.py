@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from nats.errors import ProtocolError
 from nats.protocol.parser import Parser
 
+from hookbus.message import Message, MessageCallback
 from hookbus.nats_parser import ShortParser
 from hookbus.nats_socket import Reader
 
@@ -41,11 +43,14 @@ class Client:
     def __init__(self) -> None:
         self.seen: list[Seen] = []
 
-    def take(self, sid: int, subject: bytes, reply: bytes, data: bytes) -> bool:
-        if sid == 9:  # no receiver's
-            return False
-        self.seen.append((sid, subject, reply, data, None))
-        return True
+    @property
+    def receivers(self) -> dict[str, MessageCallback]:
+        """Those of all subscriptions but number 9."""
+        return {str(sid): partial(self._receive, sid) for sid in (1, 2)}
+
+    def _receive(self, sid: int, message: Message) -> None:
+        subject, reply = message.subject.encode(), message.reply.encode()
+        self.seen.append((sid, subject, reply, message.data, message.headers))
 
     async def _process_msg(self, *message: Any) -> None:
         self.seen.append(message)
@@ -83,7 +88,7 @@ def test_what_is_taken_where_it_comes_in_overtakes_nothing(cuts: list[tuple[int,
 
     async def scenario() -> list[Seen]:
         client = SlowClient()
-        parser = ShortParser(client, client.take)
+        parser = ShortParser(client, client.receivers)
         reader = Reader(parser.feed, 2**16)
 
         async def read() -> None:  # as nats-py's read loop does
@@ -105,7 +110,7 @@ def test_what_is_taken_where_it_comes_in_overtakes_nothing(cuts: list[tuple[int,
 def test_a_message_is_taken_before_any_task_is_woken() -> None:
     async def scenario() -> None:
         client = Client()
-        parser = ShortParser(client, client.take)
+        parser = ShortParser(client, client.receivers)
         reader = Reader(parser.feed, 2**16)
         reading = asyncio.create_task(reader.read(1000))
         await asyncio.sleep(0)
@@ -121,7 +126,7 @@ def test_a_message_is_taken_before_any_task_is_woken() -> None:
 def test_what_comes_before_the_read_loop_is_kept_for_it() -> None:
     async def scenario() -> None:
         client = Client()
-        reader = Reader(ShortParser(client, client.take).feed, 2**16)
+        reader = Reader(ShortParser(client, client.receivers).feed, 2**16)
 
         reader.feed_data(b"INFO {}\r\nMSG a 1 1\r\nx\r\n")
 
@@ -137,7 +142,7 @@ def test_what_a_read_cuts_is_not_left_to_nats_py(cuts: list[int]) -> None:
     stream = b"MSG a.b 1 5\r\nhello\r\nMSG a.b 1 _INBOX.x 0\r\n\r\nMSG a 2 r 4\r\nMSG \r\n" * 10
     pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
     client = Client()
-    parser = ShortParser(client, client.take)
+    parser = ShortParser(client, client.receivers)
 
     assert b"".join(parser.feed(piece) for piece in pieces) == b""
 
@@ -146,7 +151,7 @@ def test_what_a_read_cuts_is_not_left_to_nats_py(cuts: list[int]) -> None:
 
 def test_a_long_message_that_is_cut_is_left_to_nats_py() -> None:
     client = Client()
-    parser = ShortParser(client, client.take)
+    parser = ShortParser(client, client.receivers)
     cut = b"MSG a 1 65536\r\n" + b"x" * 1000
 
     assert parser.feed(cut) == cut
@@ -154,7 +159,7 @@ def test_a_long_message_that_is_cut_is_left_to_nats_py() -> None:
 
 def test_what_has_begun_on_a_lost_connection_is_forgotten() -> None:
     client = Client()
-    parser = ShortParser(client, client.take)
+    parser = ShortParser(client, client.receivers)
 
     parser.feed(b"MSG a 1 5\r\nhel")
     parser.reset()
@@ -178,7 +183,7 @@ def test_what_is_no_message_ends_the_connection_as_before(line: bytes) -> None:
 
 async def _short(pieces: list[bytes]) -> list[Seen]:
     client = Client()
-    parser = ShortParser(client, client.take)
+    parser = ShortParser(client, client.receivers)
     for piece in pieces:
         await parser.parse(piece)
     return client.seen
