@@ -44,7 +44,7 @@ class Payload(msgspec.Struct, eq=False):
         if self._envelope is None:
             self._envelope = envelope_of(self.event)
         encoded = _encode(data)
-        return Payload(data, b"%b%b}" % (self._envelope, encoded), encoded, self._envelope)
+        return Payload(data, b"".join((self._envelope, encoded, b"}")), encoded, self._envelope)
 
     def scope(self, inbound: Inbound) -> Scope:
         """What conditions see of this state; converted once, not once per plugin."""

@@ -46,7 +46,7 @@ def encode_record(decision: Decision) -> bytes:
 
 def encode_with_data(record: bytes, data: bytes) -> bytes:
     """Put the decision together of what :func:`encode_record` made of it and its data's bytes."""
-    return b'%b,"data":%b}' % (record[:-1], data)  # the last member is the last field
+    return b"".join((record[:-1], b',"data":', data, b"}"))  # the last member is the last field
 
 
 class ErrorBody(msgspec.Struct, frozen=True, gc=False):
