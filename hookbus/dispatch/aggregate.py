@@ -89,7 +89,8 @@ class Ledger(msgspec.Struct, eq=False):
         """Enter what one hook came to: the only place where its weight is decided."""
         answer, plugin = asked.answer, asked.binding.plugin
         self.asked_ms.append(asked.at_ms)
-        if answer.verdict == "continue" and asked.binding.is_plain and not answer.warnings:
+        is_well = answer.verdict == "continue" or answer.verdict == "intercept"
+        if is_well and asked.binding.is_plain and not answer.warnings:
             self.records.append(record_of(asked, "enforced"))
             return
         objection = asked.objection or objection_of(asked)
@@ -118,10 +119,12 @@ class Ledger(msgspec.Struct, eq=False):
 
     def conflict(self, conflicts: list[Conflict], *, is_blocking: bool) -> None:
         """Enter write conflicts; where the type says `block`, the first of them blocks (R10)."""
-        self.conflicts.extend(
+        if not conflicts:
+            return
+        self.conflicts += [
             {"path": c.path, "loser": c.loser, "winner": c.winner} for c in conflicts
-        )
-        if conflicts and is_blocking:
+        ]
+        if is_blocking:
             first = conflicts[0]
             reason = f"write_conflict: {first.path!r} was written by {first.loser}"
             self.objections.append(Objection(first.winner, "verdict", "write_conflict", reason))

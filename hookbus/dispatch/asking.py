@@ -199,8 +199,10 @@ def _checked(asked: Asked, wish: tuple[str, Any], payload: Payload, limits: Limi
         return structs.replace(asked, answer=failure("bad_patch", str(e)))
     except ForbiddenWrite as e:
         return structs.replace(asked, answer=failure("forbidden_write", str(e)))
-    notes = tuple({"kind": "disallowed_op", "path": path} for path in done.dropped)
-    return structs.replace(asked, change=done, notes=asked.notes + notes)
+    notes = asked.notes
+    if done.dropped:
+        notes += tuple([{"kind": "disallowed_op", "path": path} for path in done.dropped])
+    return structs.replace(asked, change=done, notes=notes)
 
 
 def _unsupported(binding: Binding, round_: int) -> Asked:

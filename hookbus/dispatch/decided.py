@@ -12,7 +12,12 @@ from hookbus.dispatch.payload import Payload
 from hookbus.models import Decision, OtherBlock
 from hookbus.schemas.secret_fields import SecretPath
 from hookbus.schemas.secret_values import secrets_in
-from hookbus.wire.decision import decode_decision, encode_decision, encode_record
+from hookbus.wire.decision import (
+    decode_decision,
+    encode_decision,
+    encode_record,
+    encode_with_data,
+)
 from hookbus.wire.limits import MAX_TEXT, cut
 from hookbus.wire.trace import Trace, trace_id_of
 
@@ -36,11 +41,13 @@ def decided(
     payloads: Iterable[Payload] = (),
     *,
     is_naming: bool = True,
+    encoded: bytes | None = None,
 ) -> Decided:
     """Encode *decision*; without secrets and data both messages are the same bytes.
 
     The fields of *payloads* at *paths* are named if *is_naming*, and their values kept out of the
-    record (R28).
+    record (R28). *encoded* are the bytes of the decision's data, where they are known: an event's
+    data is encoded once, for the next plugin and for the emitter.
     """
     found = [f for payload in payloads for f in secrets_in(payload.data, paths)] if paths else []
     if found:
@@ -52,6 +59,8 @@ def decided(
     record = encode_record(decision)
     if decision.data is msgspec.UNSET:
         return Decided(decision, record, record)
+    if encoded is not None:
+        return Decided(decision, encode_with_data(record, encoded), record)
     return Decided(decision, encode_decision(decision), record)
 
 

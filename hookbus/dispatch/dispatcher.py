@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
@@ -69,10 +68,10 @@ class Dispatcher:
 
         if plan.mutate and not ledger.objections:
             payload = await self._mutate(task, plan, payload, ledger)
-        data = _checked(task, original, payload, ledger)
+        changed = _checked(task, original, payload, ledger)
         if not ledger.objections:
             await self._validate(task, plan, payload, ledger)
-        made = self._combined(task, original, ledger, data)
+        made = self._combined(task, original, ledger, changed)
         return await self._hand_over(task, plan, payload, made, ledger.asked_ms)
 
     async def hand_over(
@@ -146,14 +145,16 @@ class Dispatcher:
         remaining = task.ends - self._clock()
         return allow(remaining, binding.timeout, binding.min_time, reserve, stages)
 
-    def _combined(self, task: Task, original: Payload, ledger: Ledger, data: Any) -> Decided:
+    def _combined(
+        self, task: Task, original: Payload, ledger: Ledger, changed: Payload | None
+    ) -> Decided:
         """Make the decision; one that no message could hold is a Block without details."""
-        made = _decided(task, original, ledger, data)
+        made = _decided(task, original, ledger, changed)
         most = self._max_bytes()
         if made.size <= most:
             return made
         ledger.leave_details_out(made.size, most)
-        return _decided(task, original, ledger, msgspec.UNSET)
+        return _decided(task, original, ledger, None)
 
     async def _hand_over(
         self, task: Task, plan: Plan, payload: Payload, made: Decided, asked_ms: Sequence[float]
@@ -185,25 +186,28 @@ def _limits(task: Task, plan: Plan) -> list[Objection]:
     return [loop] if loop else []
 
 
-def _checked(task: Task, original: Payload, payload: Payload, ledger: Ledger) -> Any:
-    """Return the data to use if it changed; a result that breaks its schema is a Block (R1)."""
+def _checked(task: Task, original: Payload, payload: Payload, ledger: Ledger) -> Payload | None:
+    """Return the payload to use if it changed; one that breaks its schema is a Block (R1)."""
     if payload is original or patches.equal(original.data, payload.data):
-        return msgspec.UNSET
+        return None
     if ledger.objections:
-        return msgspec.UNSET
+        return None
     try:
         task.snapshot.catalog.get(task.inbound.event.type).check(payload.data)
     except InvalidEvent as e:
         ledger.broke_schema(e.pointer.removeprefix("/data"), e.message)
-    return payload.data
+    return payload
 
 
-def _decided(task: Task, original: Payload, ledger: Ledger, data: Any) -> Decided:
+def _decided(task: Task, original: Payload, ledger: Ledger, changed: Payload | None) -> Decided:
     generation = task.snapshot.generation
+    data, encoded = msgspec.UNSET, None
+    if changed is not None:
+        data, encoded = changed.data, changed.encoded
     decision = combine(task.inbound, generation, task.decision_id, ledger, data)
     secrets = task.snapshot.catalog.get(task.inbound.event.type).secrets
     payloads = [original, *ledger.payloads]
-    return decided(decision, secrets, payloads, is_naming=not ledger.is_brief)
+    return decided(decision, secrets, payloads, is_naming=not ledger.is_brief, encoded=encoded)
 
 
 def _reinvoked(asked: Asked) -> Asked:

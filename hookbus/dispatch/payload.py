@@ -19,10 +19,15 @@ GROWTH_FLOOR: Final = 64 * 1024  # bytes that a patch may add to a payload of an
 
 
 class Payload(msgspec.Struct, eq=False):
-    """The data as it stands, and the whole event's bytes around it. Never changed in place."""
+    """The data as it stands, and the whole event's bytes around it. Never changed in place.
+
+    Attributes:
+        encoded: the data's bytes in *event*, of data that a plugin made; else None.
+    """
 
     data: Any
     event: bytes
+    encoded: bytes | None = None
     _envelope: bytes | None = None
     _digest: bytes | None = None
     _scope: Scope | None = None
@@ -38,7 +43,8 @@ class Payload(msgspec.Struct, eq=False):
         """The same event with other data; the envelope is taken apart once, at the first change."""
         if self._envelope is None:
             self._envelope = envelope_of(self.event)
-        return Payload(data, b"%b%b}" % (self._envelope, _encode(data)), self._envelope)
+        encoded = _encode(data)
+        return Payload(data, b"".join((self._envelope, encoded, b"}")), encoded, self._envelope)
 
     def scope(self, inbound: Inbound) -> Scope:
         """What conditions see of this state; converted once, not once per plugin."""
@@ -103,12 +109,16 @@ def change(payload: Payload, binding: Binding, answer: tuple[str, Any], limits: 
         return Change(payload, operations, (), dropped)
     _check_length(net, max_growth)
     changed = _replaced(payload, after, limits, max_growth)
-    return Change(changed, operations, patches.written(net), dropped)
+    # each place is in a difference once, and there is nothing but its path that it writes
+    pointers = tuple([patches.pointer(operation.path) for operation in net])
+    return Change(changed, operations, pointers, dropped)
 
 
 def _check_length(net: tuple[patches.Operation, ...], most: int) -> None:
     """Refuse thousands of writes below one long key: each pointer in the record repeats it."""
-    length = sum(len(token) + 1 for operation in net for token in operation.path)
+    length = 0
+    for operation in net:
+        length += len(operation.path) + sum(map(len, operation.path))
     if length > most:
         raise BadPatch(f"the pointers of its {len(net)} changes take {length} bytes, over {most}")
 

@@ -15,11 +15,12 @@ class Rounds:
     comes. A round never asks a plugin for the first time.
     """
 
-    __slots__ = ("_bindings", "_changes", "_judged", "_max_rounds", "number")
+    __slots__ = ("_bindings", "_changes", "_judged", "_max_rounds", "_wanting", "number")
 
     def __init__(self, bindings: tuple[Binding, ...], max_rounds: int) -> None:
         self.number = 1
         self._bindings = bindings
+        self._wanting = [(i, b) for i, b in enumerate(bindings) if b.reinvoke == "if_needed"]
         self._max_rounds = max_rounds
         self._changes: list[str] = []  # plugins that changed the payload, in order
         self._judged: dict[int, int] = {}  # per index of a binding: changes known at its last turn
@@ -28,9 +29,9 @@ class Rounds:
         """Yield index and binding of each turn; the number of the round is :attr:`number`."""
         for index, binding in enumerate(self._bindings):
             yield index, binding
-        while self.number < self._max_rounds and self._any_is_due():
+        while self._wanting and self.number < self._max_rounds and self._any_is_due():
             self.number += 1
-            for index, binding in enumerate(self._bindings):
+            for index, binding in self._wanting:
                 if self._is_due(index, binding):
                     yield index, binding
 
@@ -52,15 +53,13 @@ class Rounds:
 
         A hook under `warn` is not among them: whatever it would say, the payload stays (R15).
         """
-        return [
-            b for i, b in enumerate(self._bindings) if b.mode == "enforce" and self._is_due(i, b)
-        ]
+        return [b for i, b in self._wanting if b.mode == "enforce" and self._is_due(i, b)]
 
     def _any_is_due(self) -> bool:
-        return any(self._is_due(i, b) for i, b in enumerate(self._bindings))
+        return any(self._is_due(i, b) for i, b in self._wanting)
 
     def _is_due(self, index: int, binding: Binding) -> bool:
         judged = self._judged.get(index)
-        if judged is None or binding.reinvoke != "if_needed":
+        if judged is None:
             return False
         return any(plugin != binding.plugin for plugin in self._changes[judged:])

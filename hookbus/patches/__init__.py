@@ -16,7 +16,7 @@ from hookbus.patches.operations import (
     written,
     written_paths,
 )
-from hookbus.patches.pointers import Tokens, covers, overlaps, pointer, resolve, tokens
+from hookbus.patches.pointers import Tokens, covers, find, overlaps, pointer, resolve, tokens
 from hookbus.patches.values import MISSING, Missing, equal
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "decode",
     "difference",
     "equal",
+    "find",
     "merge",
     "overlaps",
     "patch_hash",

@@ -11,7 +11,7 @@ from hookbus.errors import BadPatch
 from hookbus.patches.operations import Operation
 from hookbus.patches.pointers import INDEX, Tokens, find, pointer
 from hookbus.patches.values import MISSING, equal, kind
-from hookbus.wire.limits import MAX_DEPTH
+from hookbus.wire.limits import MAX_DEPTH, openings
 
 _TOO_DEEP: Final = f"the result would nest deeper than {MAX_DEPTH} levels"
 _END: Final = "-"  # the place after an array's last item, for add only
@@ -211,8 +211,7 @@ def _index(token: str, end: int) -> int:
 
 
 def _is_deeper(container: object, encoded: bytes, levels: int) -> bool:
-    # Two passes over the bytes settle all but odd values: no more levels than openings.
-    if encoded.count(b"{") + encoded.count(b"[") <= levels:
+    if openings(encoded, levels) <= levels:  # no more levels than that: settles all but odd values
         return False
     # Level by level: faster than reading the bytes, and it stops at the limit.
     level: list[Any] = [container]

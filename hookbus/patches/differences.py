@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
-from hookbus.patches.operations import Operation
+from hookbus.patches.operations import Operation, OpName
 from hookbus.patches.pointers import Tokens
-from hookbus.patches.values import MISSING, equal
+from hookbus.patches.values import MISSING, PLAIN, equal
 
 _Place: TypeAlias = tuple[Tokens, Any, Any]  # where, and what was and is there
 _EVERYWHERE: Final[tuple[Tokens, ...]] = ((),)
+#: Levels on which a container as a whole is compared before it is looked into. What did not change
+#: is settled at one look; on each further level all that is below would be compared once more.
+_OUTER: Final = 3
 
 
 def difference(
@@ -22,30 +25,43 @@ def difference(
     Where it is known what was *written*, nothing else is looked at.
     """
     operations: list[Operation] = []
-    pending = _outermost([_place(before, after, path) for path in written])
+    pending: list[_Place] = [((), before, after)]
+    if written is not _EVERYWHERE:
+        pending = _outermost([_place(before, after, path) for path in written])
     while pending:
         path, old, new = pending.pop()
         if isinstance(old, dict) and isinstance(new, dict):
             pending.extend(_inside(path, old, new))
-        elif old is MISSING:
-            if new is not MISSING:
-                operations.append(Operation("add", path, value=new))
+        elif equal(old, new):
+            continue
         elif new is MISSING:
             operations.append(Operation("remove", path))
-        elif not equal(old, new):
-            operations.append(Operation("replace", path, value=new))
+        else:
+            name: OpName = "add" if old is MISSING else "replace"
+            operations.append(Operation(name, path, (), new))
     return tuple(operations)
 
 
 def _inside(path: Tokens, old: dict[str, Any], new: dict[str, Any]) -> list[_Place]:
-    """What differs between two objects, last key first: the last one pushed is popped first."""
-    keys = [key for key, value in new.items() if old.get(key, MISSING) is not value]
-    if keys or len(new) != len(old):
+    """What may differ between two objects, last key first: the last one pushed is popped first."""
+    keys, added = [], 0
+    is_outer = len(path) < _OUTER
+    for key, value in new.items():
+        was = old.get(key, MISSING)
+        if was is MISSING:
+            added += 1
+        elif was is value:
+            continue
+        elif type(value) is str:  # most are: a call less
+            if was == value:
+                continue
+        elif (is_outer or type(value) in PLAIN) and equal(was, value):
+            continue
+        keys.append(key)
+    if len(new) - added != len(old):
         keys.extend(old.keys() - new.keys())
-    return [
-        ((*path, key), old.get(key, MISSING), new.get(key, MISSING))
-        for key in sorted(keys, reverse=True)
-    ]
+    keys.sort(reverse=True)
+    return [((*path, key), old.get(key, MISSING), new.get(key, MISSING)) for key in keys]
 
 
 def _place(old: Any, new: Any, path: Tokens) -> _Place:

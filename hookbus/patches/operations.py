@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
+from hashlib import sha256
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -24,10 +24,10 @@ _NAMES: Final[dict[str, OpName]] = {
 }
 _WITH_VALUE: Final = frozenset({"add", "replace", "test"})
 _WITH_SOURCE: Final = frozenset({"move", "copy"})
-_CANONICAL: Final = msgspec.json.Encoder(order="sorted")
+_encode_canonical: Final = msgspec.json.Encoder(order="sorted").encode
 
 
-class Operation(msgspec.Struct, frozen=True):
+class Operation(msgspec.Struct, frozen=True, gc=False):
     """One operation of RFC 6902, its pointers split into tokens.
 
     Attributes:
@@ -88,17 +88,17 @@ def to_json(operations: Iterable[Operation]) -> list[dict[str, Any]]:
 
 
 def _members(operation: Operation) -> dict[str, Any]:
-    members: dict[str, Any] = {"op": operation.op, "path": pointer(operation.path)}
-    if operation.op in _WITH_SOURCE:
-        members["from"] = pointer(operation.source)
-    if operation.op in _WITH_VALUE:
-        members["value"] = operation.value
-    return members
+    name, path = operation.op, pointer(operation.path)
+    if name in _WITH_VALUE:
+        return {"op": name, "path": path, "value": operation.value}
+    if name in _WITH_SOURCE:
+        return {"op": name, "path": path, "from": pointer(operation.source)}
+    return {"op": name, "path": path}
 
 
 def patch_hash(operations: Iterable[Operation]) -> str:
     """SHA-256, in hex, of :func:`to_json` with sorted keys and no spaces."""
-    return hashlib.sha256(_CANONICAL.encode(to_json(operations))).hexdigest()
+    return sha256(_encode_canonical(to_json(operations))).hexdigest()
 
 
 def written_paths(operations: Iterable[Operation]) -> list[Tokens]:

@@ -19,7 +19,12 @@ INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 
 def pointer(tokens: Iterable[str]) -> str:
     """``("a/b", "0")`` → ``"/a~1b/0"``; no tokens are the root, ``""``."""
-    return "".join(["/" + token.replace("~", "~0").replace("/", "~1") for token in tokens])
+    text = ""
+    for token in tokens:
+        if "~" in token or "/" in token:
+            token = token.replace("~", "~0").replace("/", "~1")
+        text = f"{text}/{token}"
+    return text
 
 
 def tokens(pointer: str) -> Tokens:

@@ -44,6 +44,11 @@ def encode_record(decision: Decision) -> bytes:
     return encode_decision(decision)
 
 
+def encode_with_data(record: bytes, data: bytes) -> bytes:
+    """Put the decision together of what :func:`encode_record` made of it and its data's bytes."""
+    return b"".join((record[:-1], b',"data":', data, b"}"))  # the last member is the last field
+
+
 class ErrorBody(msgspec.Struct, frozen=True, gc=False):
     """Why nothing was decided, or why an operator's request was refused."""
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
 from hookbus.models import FailureClass
 from hookbus.wire.limits import (
@@ -78,9 +79,9 @@ class _Reply(msgspec.Struct, frozen=True, gc=False):
     reason: str | None = None
     code: str | None = None
     message: str | None = None
-    patch: Any = msgspec.UNSET
-    merge: Any = msgspec.UNSET
-    data: Any = msgspec.UNSET
+    patch: Any = UNSET
+    merge: Any = UNSET
+    data: Any = UNSET
     extend_ms: int | None = None
     warnings: Any = None
     annotations: Any = None
@@ -158,12 +159,6 @@ def _identity(reply: _Reply, expected: Expected) -> Answer | Dropped | None:
 
 def _answer(reply: _Reply, body: bytes) -> Answer | Extend:
     verdict = reply.verdict
-    changes = reply.patch, reply.merge, reply.data
-    if verdict == "continue" and changes == (msgspec.UNSET,) * 3:
-        if reply.reason is reply.code is reply.warnings is reply.annotations is None:
-            version = reply.version  # what nearly every answer is
-            return Answer(verdict="continue", version=version and cut(version, MAX_CODE))
-        return _with_details(reply)
     if verdict == "block":
         return _with_details(reply)
     if verdict == "extend":
@@ -175,23 +170,40 @@ def _answer(reply: _Reply, body: bytes) -> Answer | Extend:
         )
     if verdict not in ("continue", "intercept"):
         return failure("unknown_verdict", f"{cut(verdict, MAX_CODE)!r} is not a verdict{_EXPECTED}")
-    given = [
-        n
-        for n, c in zip(("patch", "merge", "data"), changes, strict=True)
-        if c is not msgspec.UNSET
-    ]
+    changes = _changes(reply)
     if verdict == "continue":
-        return failure("malformed", f"continue with {' and '.join(given)}; say intercept")
-    if len(given) != 1:
-        found = " and ".join(given) or "none"
+        if not changes:
+            return _with_details(reply)
+        found = " and ".join([name for name, _ in changes])
+        return failure("malformed", f"continue with {found}; say intercept")
+    if len(changes) != 1:
+        found = " and ".join([name for name, _ in changes]) or "none"
         return failure("malformed", f"intercept takes one of patch, merge, data; got {found}")
     if exceeds_depth(body, MAX_DEPTH + 3):  # the reply, an operation list and an operation
         return failure("bad_patch", f"nested deeper than {MAX_DEPTH} levels")
-    return _with_details(reply, change=(given[0], getattr(reply, given[0])))
+    return _with_details(reply, changes[0])
+
+
+def _changes(reply: _Reply) -> list[tuple[str, Any]]:
+    """The name and the value of each change that the reply carries."""
+    found = []
+    if reply.patch is not UNSET:
+        found.append(("patch", reply.patch))
+    if reply.merge is not UNSET:
+        found.append(("merge", reply.merge))
+    if reply.data is not UNSET:
+        found.append(("data", reply.data))
+    return found
 
 
 def _with_details(reply: _Reply, change: tuple[str, Any] | None = None) -> Answer:
     is_block = reply.verdict == "block"
+    texts_are_none = reply.reason is reply.code is reply.message is None
+    if texts_are_none and reply.warnings is reply.annotations is None and not is_block:
+        version = reply.version  # what nearly every answer is
+        return Answer(
+            verdict=reply.verdict, version=version and cut(version, MAX_CODE), change=change
+        )
     return Answer(
         verdict=reply.verdict,
         reason=cut_or_none(reply.reason, MAX_TEXT) or (NO_REASON if is_block else None),
@@ -254,8 +266,8 @@ class Reply(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
     reason: str | None = None
     code: str | None = None
     message: str | None = None
-    patch: Any = msgspec.field(default=msgspec.UNSET)
-    merge: Any = msgspec.field(default=msgspec.UNSET)
-    data: Any = msgspec.field(default=msgspec.UNSET)
+    patch: Any = msgspec.field(default=UNSET)
+    merge: Any = msgspec.field(default=UNSET)
+    data: Any = msgspec.field(default=UNSET)
     warnings: tuple[str, ...] = ()
     annotations: dict[str, str] = {}

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from hookbus import patches
 from hookbus.errors import BadPatch
+from hookbus.patches import MISSING, Operation
+from hookbus.patches.values import equal_by_walk
 
 KEYS = st.sampled_from(["", "a", "b", "a/b", "~", "~1", "0", "1", "-"])
 SCALARS = st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from([0.0, 1.0, 0.5, "", "a"])
@@ -87,6 +89,58 @@ def test_applying_a_difference_makes_the_one_of_the_other(before: Any, after: An
 
     assert patches.equal(patches.apply(before, operations, max_bytes=1 << 20), after)
     assert (operations == ()) is patches.equal(before, after)
+
+
+def _difference(path: tuple[str, ...], before: Any, after: Any) -> list[Operation]:
+    """What a difference is, written down as plainly as can be."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        found = []
+        for key in sorted(before.keys() | after.keys()):
+            was, now = before.get(key, MISSING), after.get(key, MISSING)
+            found += _difference((*path, key), was, now)
+        return found
+    if equal_by_walk(before, after):
+        return []
+    if after is MISSING:
+        return [Operation("remove", path)]
+    return [Operation("add" if before is MISSING else "replace", path, (), after)]
+
+
+@QUICK
+@given(VALUES, VALUES, st.integers(0, 5))
+def test_a_difference_goes_as_deep_as_objects_do_in_the_order_of_their_keys(
+    before: Any, after: Any, levels: int
+) -> None:
+    both = {"": before, "a": {"b": 1}, "z": before}, {"": after, "a": {"b": 1.0}, "z": before}
+    for _ in range(levels):
+        both = {"in": both[0], "same": [before]}, {"same": copy.deepcopy([before]), "in": both[1]}
+
+    operations = patches.difference(*both)
+
+    assert list(operations) == _difference((), *both)
+    assert patches.to_json(operations) == patches.to_json(_difference((), *both))
+
+
+@st.composite
+def _alike(draw: st.DrawFn) -> tuple[Any, Any]:
+    """Two values that are, or nearly are, one: other numbers for equal ones, keys turned round."""
+    value = draw(VALUES)
+    return value, _turned(value, draw(st.sampled_from([int, float, bool, lambda n: n])))
+
+
+def _turned(value: Any, number: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _turned(inner, number) for key, inner in reversed(value.items())}
+    if isinstance(value, list):
+        return [_turned(inner, number) for inner in value]
+    return number(value) if isinstance(value, int | float) else value
+
+
+@QUICK
+@given(_alike() | st.tuples(VALUES, VALUES))
+def test_what_is_equal_at_one_look_is_equal_in_a_walk(both: tuple[Any, Any]) -> None:
+    assert patches.equal(*both) is equal_by_walk(*both)
+    assert patches.equal([both[0]], [both[1]]) is equal_by_walk(*both)
 
 
 @QUICK

@@ -14,6 +14,7 @@ from hookbus.wire.decision import (
     encode_decision,
     encode_record,
     encode_refusal,
+    encode_with_data,
     is_stored,
 )
 
@@ -36,6 +37,15 @@ def test_a_record_is_the_decision_without_its_data() -> None:
     assert "data" not in record
     assert (record["v"], record["id"], record["outcome"]) == (1, "d", "intercept")
     assert "data" in msgspec.json.decode(encode_decision(DECISION))
+
+
+@pytest.mark.parametrize("data", [{"x": [1.5, "é"]}, None, [], {"data": {}}])
+def test_record_and_data_together_are_the_decision_byte_for_byte(data: object) -> None:
+    decision = msgspec.structs.replace(DECISION, data=data)
+
+    record = encode_record(decision)
+
+    assert encode_with_data(record, msgspec.json.encode(data)) == encode_decision(decision)
 
 
 def test_a_decision_says_every_member_of_the_protocol() -> None:
