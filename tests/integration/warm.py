@@ -10,6 +10,7 @@ who start theirs as people do.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
 import importlib
 import json
@@ -38,17 +39,18 @@ def run_warm(
     """Run ``python -m hookbus WORDS`` here in a fork, with this environment and no other."""
     said = {"words": words, "environ": environ, "cwd": os.getcwd(), "timeout": timeout}
     with (
-        tempfile.TemporaryFile() as given,
         tempfile.TemporaryFile() as out,
         tempfile.TemporaryFile() as err,
         socket.socket(socket.AF_UNIX) as connection,
     ):
-        given.write(stdin.encode())
-        given.seek(0)
+        reading, writing = os.pipe()  # some commands take a pipe and no file, or a file and no pipe
         connection.connect(str(_server()))
-        socket.send_fds(connection, [b"!"], [given.fileno(), out.fileno(), err.fileno()])
+        socket.send_fds(connection, [b"!"], [reading, out.fileno(), err.fileno()])
+        os.close(reading)
         connection.sendall(json.dumps(said).encode())
         connection.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(BrokenPipeError), os.fdopen(writing, "w") as given:
+            given.write(stdin)
         status = int(_all(connection) or -signal.SIGKILL)
         if status == -signal.SIGALRM:
             raise subprocess.TimeoutExpired(words, timeout, _text(out), _text(err))
@@ -74,11 +76,7 @@ def _server() -> Path:
         stdin=subprocess.PIPE,
     )
 
-    def end() -> None:
-        server.communicate()
-        path.parent.rmdir()
-
-    atexit.register(end)
+    atexit.register(server.communicate)  # where nobody calls it, stdin ends with this process
     deadline = time.monotonic() + READY_WITHIN
     while not path.exists():
         assert server.poll() is None, "it ended at once"
@@ -108,6 +106,7 @@ def serve(path: Path) -> None:
                     listener.close()
                     _answer(connection)
     path.unlink()
+    path.parent.rmdir()
 
 
 def _answer(connection: socket.socket) -> None:
@@ -118,6 +117,8 @@ def _answer(connection: socket.socket) -> None:
     if pid == 0:
         connection.close()
         _become(said, streams)
+    for stream in streams:
+        os.close(stream)  # who writes to a command that has ended must see it
     _, status = os.waitpid(pid, 0)
     connection.sendall(b"%d" % os.waitstatus_to_exitcode(status))
     os._exit(0)
