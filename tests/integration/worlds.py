@@ -25,7 +25,7 @@ from hookbus.transport import Message, NatsTransport, Transport
 T = TypeVar("T")
 Runner = Callable[[Coroutine[Any, Any, None]], None]
 
-PATIENCE = 30.0  # seconds for a whole scenario on the real broker
+PATIENCE = 20.0  # seconds for a whole scenario on the real broker
 SOON = 10.0  # seconds for one message
 ORDERS = StreamSpec("ORDERS", "orders.>", max_age=60, max_bytes=1024 * 1024)
 AUDIT = ConsumerSpec("ORDERS", "audit", "orders.new", "call.audit", "audit", ack_wait=0.3)
@@ -152,7 +152,7 @@ async def tasks_since(before: set[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
     """What runs that did not run *before*, once what was cancelled has ended."""
     for _ in range(5):
         await asyncio.sleep(0)
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + SOON
     while True:
         left = asyncio.all_tasks() - before
         if time.monotonic() > deadline or not any(task.cancelling() for task in left):
