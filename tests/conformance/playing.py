@@ -29,7 +29,7 @@ from tests.conformance.stage import Stage
 from tests.conformance.table import TYPE, Case, Step
 from tests.flow.bus import Bus
 
-PATIENCE = 3.0  # seconds for what comes after the decision, as a late reply does
+PATIENCE = 15.0  # seconds for what comes after the decision, as a late reply does
 
 
 class Performance:

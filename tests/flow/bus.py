@@ -140,9 +140,14 @@ class Bus(testing_bus.Bus):
     async def control(self, operation: str, **members: Any) -> dict[str, Any]:
         return await operations.request(self.transport, "ops", operation, **members)
 
-    async def ask(self, verb: str, service: str) -> list[dict[str, Any]]:
-        """Ask who is there, through the Service API."""
-        return await presence.ask(self.transport, verb, service, window=0.1)
+    async def ask(self, verb: str, service: str = "", *, expected: int = 1) -> list[dict[str, Any]]:
+        """Ask through the Service API, until *expected* instances answered within one window."""
+        window = 0.1
+        while True:
+            answers = await presence.ask(self.transport, verb, service, window=window)
+            if len(answers) >= expected:
+                return answers
+            window *= 2  # a machine that stands still for a moment; the test's patience ends it
 
     async def stored(self, stream: str) -> list[tuple[str, dict[str, Any]]]:
         """Read subject and content of everything that the dispatcher has sent to *stream*."""

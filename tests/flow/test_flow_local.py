@@ -237,7 +237,7 @@ async def test_operators_see_it_and_whose_it_is(bus: Bus) -> None:
     await bus.start()
     await emitter_on(bus)
 
-    answers = await bus.ask("STATS", subjects.DISPATCHER_SERVICE)
+    answers = await bus.ask("STATS", subjects.DISPATCHER_SERVICE, expected=2)
     served = await bus.control("wait_generation", generation=1)
 
     metadata = [answer["metadata"] for answer in answers]
@@ -245,7 +245,7 @@ async def test_operators_see_it_and_whose_it_is(bus: Bus) -> None:
     assert {m["pid"] for m in metadata} == {str(os.getpid())}
     assert served["dispatchers"] == 2
     for verb in ("PING", "INFO"):
-        assert len(await bus.ask(verb, subjects.DISPATCHER_SERVICE)) == 2
+        assert len(await bus.ask(verb, subjects.DISPATCHER_SERVICE, expected=2)) == 2
 
 
 async def test_closing_decides_what_is_in_flight_records_it_and_leaves(bus: Bus) -> None:
@@ -262,7 +262,7 @@ async def test_closing_decides_what_is_in_flight_records_it_and_leaves(bus: Bus)
 
     assert in_flight.done()
     assert (await in_flight).outcome == "continue"
-    assert await bus.ask("PING", subjects.DISPATCHER_SERVICE) == []
+    assert await bus.ask("PING", subjects.DISPATCHER_SERVICE, expected=0) == []
     assert bus.dispatcher.recording()[DECISIONS]["pending"] == 0
     with pytest.raises(Unavailable) as unavailable:
         await emitter.emit("message_received", HI)
@@ -285,7 +285,7 @@ async def test_connect_decides_here_with_what_an_emitter_is_told(nats_bus: Bus) 
     assert not bus.is_connected
 
     assert (decision.by, decision.principal, decision.event.source) == ("guard", "chat", "/chat")
-    assert await nats_bus.ask("PING", subjects.DISPATCHER_SERVICE) == []
+    assert await nats_bus.ask("PING", subjects.DISPATCHER_SERVICE, expected=0) == []
 
 
 async def test_two_emitters_of_a_process_have_a_dispatcher_each(nats_bus: Bus) -> None:
@@ -299,7 +299,7 @@ async def test_two_emitters_of_a_process_have_a_dispatcher_each(nats_bus: Bus) -
     ):
         emits = [bus.emit("message_received", HI, id="e") for bus in (one, two)]
         decisions = await nats_bus.together(emits)
-        answers = await nats_bus.ask("PING", subjects.DISPATCHER_SERVICE)
+        answers = await nats_bus.ask("PING", subjects.DISPATCHER_SERVICE, expected=2)
 
     assert [decision.event.source for decision in decisions] == ["/a", "/b"]
     assert len(guard.calls) == 2

@@ -237,7 +237,7 @@ async def test_a_dispatcher_that_stopped_hears_nothing_more(memory_bus: Bus) -> 
 
     assert role.counters["unmatched_reply"] == 0
     assert role.ingress.generation == used
-    assert await bus.ask("PING", "hookbus-dispatcher") == []
+    assert await bus.ask("PING", "hookbus-dispatcher", expected=0) == []
 
 
 async def test_a_dispatcher_that_stopped_waits_for_no_configuration(memory_bus: Bus) -> None:

@@ -22,6 +22,7 @@ from hookbus.emitter import Emitter
 from hookbus.models import Decision
 from hookbus.operations import request
 from hookbus.transport import NatsTransport
+from tests.integration.warm import run_warm
 
 PATIENCE = 30.0  # seconds; a deadline for what takes one or two on a quiet machine
 HOOKBUS = (sys.executable, "-m", "hookbus")
@@ -167,15 +168,8 @@ def hookbus(
     *words: str, url: str = "", stdin: str = "", creds: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run a `hookbus` command to its end."""
-    return subprocess.run(
-        [*HOOKBUS, *words],
-        env=clean_environment(HOOKBUS_NATS_URL=url, HOOKBUS_CREDS=creds, COLUMNS="80"),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    environ = clean_environment(HOOKBUS_NATS_URL=url, HOOKBUS_CREDS=creds, COLUMNS="80")
+    return run_warm(words, environ, stdin, PATIENCE)
 
 
 def clean_environment(**environ: str) -> dict[str, str]:

@@ -227,7 +227,7 @@ def test_a_connection_closed_as_an_attempt_to_come_back_fails_tries_no_more(
         async with asyncio.timeout(SOON):
             await trying.wait()
             await transport.close()
-            left = await tasks_since(before)
+        left = await tasks_since(before)
         for task in left:
             task.cancel()
         assert not left

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
@@ -151,7 +152,12 @@ async def tasks_since(before: set[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
     """What runs that did not run *before*, once what was cancelled has ended."""
     for _ in range(5):
         await asyncio.sleep(0)
-    return asyncio.all_tasks() - before
+    deadline = time.monotonic() + SOON
+    while True:
+        left = asyncio.all_tasks() - before
+        if time.monotonic() > deadline or not any(task.cancelling() for task in left):
+            return left
+        await asyncio.sleep(0.001)  # what was told to end may have an attempt to give up first
 
 
 class Recorder:

@@ -24,6 +24,16 @@ JOBS: Final[dict[str, tuple[str, list[str], dict[str, str]]]] = {
         [*PYTEST, "tests/model"],
         {"HOOKBUS_EXAMPLES": "5000"},
     ),
+    "properties": (
+        "patches and schemas, 5,000 examples a property",
+        [
+            *PYTEST,
+            "tests/unit/test_patches_properties.py",
+            "tests/unit/test_schema_compare.py",
+            "tests/unit/test_python_models.py",
+        ],
+        {"HOOKBUS_EXAMPLES": "5000"},
+    ),
     "fuzz": (
         "five minutes of random input on every target",
         [sys.executable, "-m", "tests.fuzz", "--seconds", "300"],

@@ -15,7 +15,7 @@ from tests.mutants.report import accepted_survivors
 from tests.mutants.rules import DoesNotApply, applied, hunks_of, rule_mutants
 
 ROOT = Path(__file__).parents[2]
-SEED = 4
+SEED = 6  # one whose mutants die early in the table
 SAMPLE = 4
 
 SOURCE = "def f(a, b):\n    if a < b:\n        return 1\n    if a < b:\n        return 2\n"

@@ -1,4 +1,4 @@
-"""The soak's small form: a minute in CI, some seconds on a laptop; the long one is tests.long's."""
+"""The soak's small form: half a minute in CI, seconds on a laptop; tests.long has the long one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.soak.bars import problems, table
 from tests.soak.cluster import SMALL
 from tests.soak.run import Plan, soak
 
-SECONDS = 60.0 if os.environ.get("CI") == "true" else 10.0
+SECONDS = 30.0 if os.environ.get("CI") == "true" else 10.0
 #: Few a second: the other half of the suite runs beside it, on the same two cores.
 PLAN = Plan(SECONDS, seed=7, form=SMALL, rate=20.0, pause=1.0, rest=SECONDS / 5)
 

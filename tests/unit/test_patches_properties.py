@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from typing import Any
 
 import jsonpatch
@@ -24,7 +25,9 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 WORDS = st.sampled_from(["add", "remove", "replace", "move", "copy", "test"])
 STRAY_TOKENS = st.sampled_from(["", "a", "~01", "~0", "0", "1", "2", "3", "-", "01", "-1", "1_0"])
-QUICK = settings(max_examples=400, deadline=None, database=None)
+#: A short sample here; `python -m tests.long properties` tries many.
+EXAMPLES = int(os.environ.get("HOOKBUS_EXAMPLES", "150"))
+QUICK = settings(max_examples=EXAMPLES, deadline=None, database=None)
 
 
 def _pointers_in(value: object, here: str = "") -> list[str]:

@@ -16,7 +16,7 @@ HEAD = "from hookbus import *\n"
 CALM = f"""{HEAD}
 plugin = Plugin("calm", version="1.0.0")
 
-@plugin.hook("message_received", phase="validate")
+@plugin.hook("message_received", phase="validate", timeout_ms=5000)
 async def calm(event: HookEvent[MessageReceived]) -> Verdict | None:
     if event.data.text.isupper():
         return Block("all capitals", code="loud", message="Calm.")
@@ -24,7 +24,7 @@ async def calm(event: HookEvent[MessageReceived]) -> Verdict | None:
 CHANGES = f"""{HEAD}
 plugin = Plugin("changes", version="1.0.0")
 
-@plugin.hook("message_received", phase="mutate", writable=["/text"])
+@plugin.hook("message_received", phase="mutate", writable=["/text"], timeout_ms=5000)
 def change(event: HookEvent) -> Verdict:
     return Intercept(merge=event.data["merge"], warnings=("careful",))
 """

@@ -14,8 +14,8 @@ from hookbus.schemas.compare import Comparison, compare
 from hookbus.schemas.compiled import compile_schema
 from tests.unit.schema_strategies import changed, data, schemas
 
-#: A short sample here; `HOOKBUS_EXAMPLES=50000 pytest -n 0 …` by hand.
-EXAMPLES = int(os.environ.get("HOOKBUS_EXAMPLES", "150"))
+#: A short sample here; `python -m tests.long properties` tries many.
+EXAMPLES = int(os.environ.get("HOOKBUS_EXAMPLES", "60"))
 CALM = settings(
     max_examples=EXAMPLES,
     deadline=None,
