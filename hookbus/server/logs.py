@@ -50,8 +50,10 @@ def configure_logs(*, as_json: bool, level: int = logging.INFO) -> None:
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # their own lines say nothing about the bus, and would be most of it at debug
-    for other in ("uvicorn", "asyncio", "nats", "faststream", "urllib3"):
+    for other in ("asyncio", "nats", "faststream", "urllib3"):
         logging.getLogger(other).setLevel(max(level, logging.WARNING))
+    # its warnings are of requests that are none, as many as anybody cares to send
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
 
 
 def _cleaned(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
