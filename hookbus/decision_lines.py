@@ -1,8 +1,7 @@
 """What is logged of decisions: each at debug, failures at warning, never what is in an event.
 
-A line is a word and its fields, in the record's ``extra``; `hookbus.server.logs` writes them. No
-reason and no text of a plugin is among them, because it may quote what the event says: the
-decision's id leads to them, ``hookbus decisions explain ID``.
+A line is a word and its fields. No reason and no text of a plugin is among them, because it may
+quote what the event says: the decision's id leads to them, ``hookbus decisions explain ID``.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from hookbus.log_line import LogLine
 from hookbus.measures import Counters
 from hookbus.models import Decision, PluginRecord
 from hookbus.seldom import Seldom
@@ -53,7 +53,7 @@ class DecisionLines:
         if left_out is None:
             return
         more = {"left_out": left_out} if left_out else {}
-        log.warning(event, extra={**fields, **_ids(decision), **more})
+        _log(logging.WARNING, event, {**fields, **_ids(decision), **more})
 
     def _on_any(self, decision: Decision, seconds: float) -> None:
         fields = {
@@ -61,11 +61,16 @@ class DecisionLines:
             "cause": decision.cause,
             "code": decision.code,
             "by": decision.by,
+            "degraded": decision.degraded or None,
             "generation": decision.generation,
             "ms": round(seconds * 1000, 3),
         }
         said = {name: value for name, value in fields.items() if value is not None}
-        log.debug("decided", extra={**said, **_ids(decision)})
+        _log(logging.DEBUG, "decided", {**said, **_ids(decision)})
+
+
+def _log(level: int, word: str, fields: dict[str, Any]) -> None:
+    log.log(level, LogLine(word, fields), extra=fields)
 
 
 def _of(record: PluginRecord) -> dict[str, Any]:
@@ -101,4 +106,4 @@ class ToldCounters(Counters):
         left_out = self._seldom.left_out((name, who))
         if left_out is not None:
             more = {"left_out": left_out} if left_out else {}
-            log.warning("reply_dropped", extra={"counter": name, "plugin": who, **more})
+            _log(logging.WARNING, "reply_dropped", {"counter": name, "plugin": who, **more})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final, Literal, Self, TypeAlias
@@ -28,6 +29,8 @@ from hookbus.link import Connected, Link, reach
 from hookbus.message import Message, Requests
 from hookbus.models import Cause, Decision, EventRef, Outcome
 from hookbus.otel.emits import Emits
+from hookbus.printable import clean
+from hookbus.seldom import Seldom
 from hookbus.timestamp import now
 from hookbus.transport import NatsTransport
 from hookbus.wire.call import whole_milliseconds
@@ -86,6 +89,7 @@ class Emitter:
         self._on_unavailable = on_unavailable
         self._timeout = timeout
         self._spans = Emits(principal)
+        self._seldom = Seldom(time.monotonic)
         self._connect: Callable[[], Awaitable[Connected]] | None = None
         self._link: Link | None = None
 
@@ -299,7 +303,7 @@ class Emitter:
         """R30: do what the caller chose."""
         if self._on_unavailable == "raise":
             raise error
-        log.warning("no_decision: %s; on_unavailable=%s", error, self._on_unavailable)
+        self._tell(error)
         if self._on_unavailable == "block":
             return self._own(event, "block", "unavailable", error.code, str(error))
         warning = f"hookbus: no decision could be had: {error}; on_unavailable=continue"
@@ -309,6 +313,14 @@ class Emitter:
             warnings=(warning,),
             data=event["data"],
         )
+
+    def _tell(self, error: Unavailable) -> None:
+        """Log it, seldom: without a bus it is every emit."""
+        left_out = self._seldom.left_out(error.code)
+        if left_out is not None:
+            more = f" left_out={left_out}" if left_out else ""
+            said = clean(str(error))  # what answered may have chosen the words
+            log.warning("no_decision: %s; on_unavailable=%s%s", said, self._on_unavailable, more)
 
     def _own(
         self,

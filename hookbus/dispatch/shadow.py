@@ -12,6 +12,7 @@ from hookbus.dispatch.masking import masked_record
 from hookbus.dispatch.payload import Payload
 from hookbus.dispatch.recorder import Recorder
 from hookbus.dispatch.task import Task
+from hookbus.log_line import LogLine
 from hookbus.measures import Counters
 from hookbus.models import PluginRecord
 from hookbus.runtimes.base import Allowance
@@ -56,8 +57,8 @@ class Shadows:
                     self._counters.count("shadow_blocks")
         except Exception:
             # a shadow's failures never matter to anybody's decision
-            ids = {"decision_id": task.decision_id}
-            log.exception("shadow_failed plugin=%s", binding.plugin, extra=ids)
+            fields = {"plugin": binding.plugin, "decision_id": task.decision_id}
+            log.exception(LogLine("shadow_failed", fields), extra=fields)
 
 
 def _without_secrets(task: Task, asked: Asked, payload: Payload) -> PluginRecord:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from hookbus.loop import clock_of
 from hookbus.models import Block, Continue, HookEvent, Intercept
 from hookbus.plugin.chain import handled
 from hookbus.plugin.declare import Hook, Plugin
+from hookbus.plugin.handler_lines import HandlerLines
 from hookbus.wire.call import Call, Observed
 from hookbus.wire.verdict import Reply
 
@@ -45,8 +45,6 @@ _KNOWN_ATTRIBUTES: Final = frozenset(
         "tracestate",
     ]
 )
-
-log = logging.getLogger(__name__)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -124,6 +122,7 @@ class Handling:
         self._observing = asyncio.Semaphore(MAX_OBSERVING)
         self._loop = asyncio.get_running_loop()
         self._clock = clock_of(self._loop)
+        self.lines = HandlerLines(self._clock)
 
     async def answer(self, hook: Hook, call: Call, time_left: float) -> bytes | None:
         """Return the verdict's bytes; None when the call's time was over before the handler's.
@@ -144,16 +143,17 @@ class Handling:
             verdict = await self._run_in_time(hook, event, time_left)
             if hook.is_async and (elapsed := self._clock() - started) > time_left:
                 # the loop was never free to stop it; all other calls waited as well
-                log.warning(
-                    "handler_blocked_the_loop hook=%s elapsed_ms=%d timeout_ms=%d; await what it "
-                    "waits for, or declare it with a plain def, which runs in a thread",
-                    *(hook.options.name, elapsed * 1000, call.timeout_ms),
+                self.lines.warn(
+                    "handler_blocked_the_loop",
+                    hook.options.name,
+                    "await what it waits for, or declare it with a plain def, which runs in a"
+                    " thread",
+                    elapsed_ms=int(elapsed * 1000),
+                    timeout_ms=call.timeout_ms,
                 )
             return self._verdict(call, verdict)
         except TimeoutError:
-            log.warning(
-                "handler_timed_out hook=%s timeout_ms=%d", hook.options.name, call.timeout_ms
-            )
+            self.lines.warn("handler_timed_out", hook.options.name, timeout_ms=call.timeout_ms)
             return None
         except HandlerFailed as e:
             return self._error(call, "service_error", str(e))
@@ -171,7 +171,7 @@ class Handling:
             result = await self._run(hook, event, asyncio.current_task())
         if result is not None and not isinstance(result, Continue):
             # H09: an observer has no say
-            log.warning("observer_verdict_ignored hook=%s", hook.options.name)
+            self.lines.warn("observer_verdict_ignored", hook.options.name)
 
     def cancelled(self, call: Call) -> bytes:
         """What to answer when the task of *call* is cancelled, by its handler or by whoever."""
@@ -219,7 +219,7 @@ class Handling:
             else:
                 slots.stuck_threads += 1
                 name, stuck = hook.options.name, slots.stuck_threads
-                log.warning("handler_thread_still_running hook=%s stuck=%d", name, stuck)
+                self.lines.warn("handler_thread_still_running", name, stuck=stuck)
                 done.add_done_callback(self._unstuck)
 
     def _unstuck(self, done: asyncio.Future[Any]) -> None:
@@ -230,7 +230,7 @@ class Handling:
 
     def _failed(self, hook: Hook, error: BaseException) -> HandlerFailed:
         """Say that it raised, and to an operator also what; the text is for the plugin's log."""
-        log.exception("handler_failed hook=%s", hook.options.name)
+        self.lines.raised(hook.options.name, error)
         is_permanent = isinstance(error, PermanentError)
         kind = type(error).__name__
         return HandlerFailed(
@@ -259,7 +259,8 @@ class Handling:
             return _encode(self._reply(call, "block", **texts, **more))
         except (TypeError, ValueError, RecursionError) as e:
             # as a failure it would let the event pass where the operator said "open"
-            log.warning("block_cut_to_its_texts: %s", json_values.locate({**texts, **more}, e))
+            problem = json_values.locate({**texts, **more}, e)
+            self.lines.warn("block_cut_to_its_texts", call.hook, str(problem))
             whole = {
                 k: text and text.encode(errors="replace").decode() for k, text in texts.items()
             }

@@ -16,12 +16,23 @@ from hookbus.loop import run as run_loop
 from hookbus.otel.setup import telemetry
 from hookbus.plugin.declare import Plugin
 from hookbus.plugin.serve import AnnounceAnswer, PluginServer
+from hookbus.printable import clean
 from hookbus.transport import NatsTransport
 
 RETRY: Final = 1.0  # seconds between attempts to reach the broker
 DRAIN_TIMEOUT: Final = 10.0  # seconds for what still runs when the process is told to stop
 
 log = logging.getLogger("hookbus.plugin")
+
+
+class PrintableLines(logging.Formatter):
+    """Writes what a terminal does not obey, and what looks like no other line.
+
+    An exception's text may quote an event, so that whoever emits would write into this log.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n  ".join(map(clean, super().format(record).splitlines()))
 
 
 def run(plugin: Plugin) -> None:
@@ -32,7 +43,9 @@ def run(plugin: Plugin) -> None:
         SystemExit: With one line on what it cannot be served with.
     """
     _refuse_a_running_loop(plugin)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(PrintableLines("%(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     if not plugin.hooks:
         sys.exit(f"plugin {plugin.name!r} has no hooks; declare one with @plugin.hook(...)")
     try:

@@ -173,7 +173,7 @@ class PluginServer:
                 message.data.decode()  # msgspec skips the inside of members that it does not know
             call = decode_call(message.data)
         except NOT_JSON as e:
-            log.warning("malformed_call hook=%s: %s", name, e)
+            self._handling.lines.warn("malformed_call", name, str(e))
             return
         # no call may take longer; and an integer can be too large for a float
         timeout_ms = min(call.timeout_ms, MAX_TIMEOUT_MS)

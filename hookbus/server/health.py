@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from faststream.asgi import AsgiResponse, HttpHandler, get
@@ -14,6 +16,10 @@ from hookbus.families import Family
 from hookbus.server.exposition import CONTENT_TYPE, exposition
 from hookbus.server.host import Host
 from hookbus.server.metrics import of_process
+
+#: Seconds in which /metrics is the same text: to write it takes the loop on which events are
+#: decided, and whoever reaches the port may ask.
+FRESH: Final = 0.5
 
 
 def health_routes(host: Host) -> list[tuple[str, HttpHandler]]:
@@ -47,12 +53,32 @@ def _route(host: Host, is_well: Callable[[], bool]) -> HttpHandler:
 
 
 def _metrics(host: Host) -> HttpHandler:
+    written = Written(lambda: exposition(families_of(host)), time.monotonic)
+
     @get(include_in_schema=False)
     async def answer(scope: Any) -> AsgiResponse:
-        body = exposition(families_of(host))
-        return AsgiResponse(body, 200, {"content-type": CONTENT_TYPE})
+        return AsgiResponse(written.now(), 200, {"content-type": CONTENT_TYPE})
 
     return answer
+
+
+class Written:
+    """A text that is written at most twice a second, however often it is asked for."""
+
+    def __init__(self, write: Callable[[], bytes], clock: Callable[[], float]) -> None:
+        """*clock* is monotonic, in seconds."""
+        self._write = write
+        self._clock = clock
+        self._text = b""
+        self._until = -math.inf
+
+    def now(self) -> bytes:
+        """Return the text, at most `FRESH` seconds old."""
+        now = self._clock()
+        if now >= self._until:
+            self._text = self._write()
+            self._until = now + FRESH
+        return self._text
 
 
 def families_of(host: Host) -> tuple[Family, ...]:

@@ -14,6 +14,7 @@ from typing import Final, TextIO
 import structlog
 from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
+from hookbus.log_line import LogLine
 from hookbus.printable import clean
 
 #: By the name that an operator gives them.
@@ -32,6 +33,7 @@ def configure_logs(*, as_json: bool, level: int = logging.INFO) -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso"),
         structlog.stdlib.ExtraAdder(),
+        _word_alone,
     ]
     renderer: Processor
     if as_json:
@@ -50,8 +52,18 @@ def configure_logs(*, as_json: bool, level: int = logging.INFO) -> None:
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # their own lines say nothing about the bus, and would be most of it at debug
-    for other in ("uvicorn", "asyncio", "nats", "faststream", "urllib3"):
+    for other in ("asyncio", "nats", "faststream", "urllib3"):
         logging.getLogger(other).setLevel(max(level, logging.WARNING))
+    # its warnings are of requests that are none, as many as anybody cares to send
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
+
+
+def _word_alone(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    """Its fields are the record's extra, and would stand there twice."""
+    message = event["_record"].msg
+    if isinstance(message, LogLine):
+        event["event"] = message.word
+    return event
 
 
 def _cleaned(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:

@@ -18,6 +18,7 @@ from hookbus import __version__
 from hookbus.loop import run
 from hookbus.otel.losses import Losses
 from hookbus.otel.setup import telemetry
+from hookbus.server.connections import ONE_ANSWER, ShortConnection
 from hookbus.server.health import health_routes
 from hookbus.server.host import Host
 from hookbus.server.logs import LEVELS, configure_logs
@@ -49,6 +50,8 @@ def _serve(host: Host, listener: socket.socket, losses: Losses) -> None:
     server = uvicorn.Server(
         uvicorn.Config(
             make_app(host, losses),
+            http=ShortConnection,
+            headers=[ONE_ANSWER],
             log_config=None,
             access_log=False,
             lifespan="on",

@@ -6,14 +6,19 @@ the same time.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from hookbus.broker import EmbeddedBroker
-from tests.integration.commands import HOOKBUS, Process, eventually, get, running
+from hookbus.server.connections import MAX_CONNECTIONS
+from tests.integration.commands import HOOKBUS, PATIENCE, Process, eventually, get, running
 from tests.integration.test_server_roles import health_url
 
 pytestmark = pytest.mark.usefixtures("nats_server_program")
@@ -63,3 +68,46 @@ def test_roles_stay_alive_while_the_broker_is_away_and_are_ready_when_it_is_back
 
         own_broker.restart()
         until(200, 200, registry, dispatcher)
+
+
+@contextlib.contextmanager
+def connected(url: str, say: bytes) -> Iterator[socket.socket]:
+    address = urlsplit(url)
+    with socket.create_connection((address.hostname, address.port), PATIENCE) as client:
+        client.sendall(say)
+        yield client
+
+
+def heard(client: socket.socket) -> bytes:
+    """All that comes until the other end closes."""
+    return b"".join(iter(lambda: client.recv(65536), b""))
+
+
+def is_open(client: socket.socket) -> bool:
+    client.setblocking(False)
+    try:
+        return client.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except ConnectionResetError:
+        return False
+
+
+def test_who_floods_the_port_of_a_role_gets_little_of_it(tmp_path: Path) -> None:
+    with running(serve("dispatcher"), tmp_path, HOOKBUS_NATS_URL=FAR) as process:
+        url = health_url(process)
+        with contextlib.ExitStack() as clients:
+            half = b"GET /metrics HTTP/1.1\r\nHost: x\r\n"
+            held = [clients.enter_context(connected(url, half)) for _ in range(3 * MAX_CONNECTIONS)]
+            assert health(process) == (200, 503)
+            left = [is_open(client) for client in held]
+            assert left == sorted(left), "the oldest go first"
+            assert 0 < sum(left) <= MAX_CONNECTIONS
+        many = 50 * (half + b"\r\n")
+        with connected(url, many) as client:
+            assert heard(client).count(b"HTTP/1.1 200") == 1
+        said = len(process.errors.read_text().splitlines())
+        for _ in range(20):
+            with connected(url, b"\0\r\n\r\n") as client:
+                assert heard(client).startswith(b"HTTP/1.1 400")
+        assert len(process.errors.read_text().splitlines()) == said, "a line for each"

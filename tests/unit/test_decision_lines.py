@@ -55,6 +55,10 @@ def decide(lines: DecisionLines, *records: PluginRecord, **members: object) -> N
     lines.on_decision(Inbound(event, SECRET.encode(), SECRET), decision, 0.0123)
 
 
+def word(record: logging.LogRecord) -> str:
+    return record.getMessage().partition(" ")[0]
+
+
 def fields(record: logging.LogRecord) -> dict[str, object]:
     usual = vars(logging.makeLogRecord({}))
     return {k: v for k, v in vars(record).items() if k not in usual and k != "message"}
@@ -66,7 +70,7 @@ def test_a_failed_plugin_is_a_warning_with_the_ids_that_lead_further(
     decide(DecisionLines(Clock()), failed(), outcome="block", cause="failure", code="timeout")
 
     [line] = caplog.records
-    assert (line.levelname, line.getMessage()) == ("WARNING", "plugin_failed")
+    assert (line.levelname, word(line)) == ("WARNING", "plugin_failed")
     assert fields(line) == {
         "plugin": "geo",
         "hook": "h",
@@ -85,13 +89,46 @@ def test_a_plugin_that_fails_open_is_a_warning_too(caplog: pytest.LogCaptureFixt
     assert [fields(line)["resolution"] for line in caplog.records] == ["failed_open"]
 
 
+def test_with_plain_logging_a_line_is_its_word_and_its_fields(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    decide(DecisionLines(Clock()), failed(), outcome="block", cause="failure", code="timeout")
+    ToldCounters(Clock()).count("late_reply", plugin="geo")
+
+    assert caplog.messages == [
+        "plugin_failed plugin=geo hook=h failure=timeout resolution=failed_closed ms=200.1"
+        " type=message_received decision_id=01a1 trace_id=4bf9",
+        "reply_dropped counter=late_reply plugin=geo",
+    ]
+
+
+def test_a_degraded_decision_says_so_at_debug(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "hookbus.decisions"):
+        lines = DecisionLines(Clock())
+        decide(lines, failed(resolution="failed_open"), degraded=True)
+        decide(lines)
+
+    shown = [fields(line).get("degraded") for line in caplog.records if word(line) == "decided"]
+    assert shown == [True, None]
+
+
+def test_a_code_that_a_plugin_chose_cannot_steer_a_terminal(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.DEBUG, "hookbus.decisions"):
+        decide(DecisionLines(Clock()), outcome="block", cause="verdict", code="\x1b[2J\nforged")
+
+    [line] = caplog.messages
+    assert " code=[2J forged " in line
+
+
 def test_a_block_that_no_plugin_is_to_blame_for_names_its_cause(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     decide(DecisionLines(Clock()), outcome="block", cause="limit", code="overloaded", trace_id=None)
 
     [line] = caplog.records
-    assert line.getMessage() == "event_blocked"
+    assert word(line) == "event_blocked"
     shown = fields(line)
     assert (shown["cause"], shown["code"]) == ("limit", "overloaded")
     assert "trace_id" not in shown
@@ -128,7 +165,7 @@ def test_at_debug_each_decision_is_a_line(caplog: pytest.LogCaptureFixture) -> N
         for _ in range(3):
             decide(lines, outcome="block", cause="verdict", by="geo", code="abroad", generation=7)
 
-    assert [line.getMessage() for line in caplog.records] == ["decided"] * 3
+    assert [word(line) for line in caplog.records] == ["decided"] * 3
     assert fields(caplog.records[0]) == {
         "outcome": "block",
         "cause": "verdict",
@@ -173,6 +210,8 @@ def test_no_line_has_anything_of_the_event_or_of_what_a_plugin_said(
     printed = capsys.readouterr().err
     assert len(printed.splitlines()) == 8
     assert SECRET not in printed
+    assert [line.count("plugin_failed") for line in printed.splitlines()] == [1, 0, 0, 0] * 2
+    assert [line.count("01a1") for line in printed.splitlines()] == [1] * 8
     first = json.loads(printed.splitlines()[0])
     assert (first["event"], first["trace_id"], first["level"]) == (
         "plugin_failed",

@@ -10,6 +10,7 @@ import pytest
 from hookbus import ConnectFailed, Emitter, Unavailable
 from hookbus.errors import Disconnected
 from hookbus.link import Link
+from hookbus.message import Message
 from hookbus.testing.memory import MemoryBroker, MemoryTransport
 from hookbus.transport import Transport
 
@@ -127,3 +128,28 @@ def test_an_emitter_that_never_reaches_a_broker_does_what_was_chosen_and_closes(
         assert asyncio.all_tasks() == before
 
     asyncio.run(scenario())
+
+
+class Gone:
+    """Stands for a connection; what it says came over the bus."""
+
+    is_connected = False
+
+    async def request(self, subject: str, data: bytes, **options: object) -> Message:
+        raise Disconnected("lost\x1b[2J\nforged")
+
+
+def test_a_hundred_emits_without_a_decision_are_one_line_that_no_terminal_obeys(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario() -> None:
+        bus = Emitter(Gone(), source="/x", on_unavailable="continue")
+        for _ in range(100):
+            assert (await bus.emit("message_received", {"text": "hi"})).degraded
+
+    asyncio.run(scenario())
+
+    assert caplog.messages == [
+        "no_decision: disconnected: not connected to the broker: lost[2J forged;"
+        " on_unavailable=continue"
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from typing import Any
 
@@ -69,3 +70,27 @@ def test_why_it_is_pending_is_told_with_the_place_if_there_is_one(
     run._report(declared(), answer)
 
     assert caplog.messages == [f"a 1.0.0 is pending: {told}"]
+
+
+def test_what_an_exception_quotes_cannot_steer_a_terminal_nor_look_like_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def raised(main: Coroutine[Any, Any, bool]) -> bool:
+        main.close()
+        try:
+            raise ValueError("boom\x1b[2J\rINFO own forged\nINFO own forged, too")
+        except ValueError:
+            logging.getLogger("own").exception("handler_failed\nINFO own forged as well")
+        return False
+
+    monkeypatch.setattr(run, "run_loop", raised)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # as in a plugin that sets up none
+
+    declared().run()
+
+    printed = capsys.readouterr().err
+    assert "\x1b" not in printed
+    first, *others = printed.splitlines()
+    assert first == "ERROR own handler_failed"
+    assert [line for line in others if not line.startswith("  ")] == []
+    assert "  ValueError: boom[2J" in others
