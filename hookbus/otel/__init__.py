@@ -5,6 +5,7 @@ ending       shutting down within seconds, whatever the collector does
 setup        the SDK set up for a role or a plugin, and ended with it
 dispatches   the spans of a dispatch and of its calls, written from recorded times
 emits        the span around an emit
+guard        what a tracer raises ends there
 handlers     the span around a plugin's handler
 
 Only these modules import ``opentelemetry``, and none before it is needed.

@@ -20,6 +20,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 from hookbus import subjects
 from hookbus.models import Decision, PluginRecord
 from hookbus.otel.emits import SCOPE
+from hookbus.otel.guard import Guard
 from hookbus.wire.event import Inbound
 from hookbus.wire.trace import OWN, Trace, is_always_traced, own_trace_id
 
@@ -46,6 +47,7 @@ class DispatchSpans:
         self._tracer = tracer
         self._now_ns = now_ns
         self._dice = dice
+        self._guard = Guard()
         self._second = 0
         self._late = 0  # in that second
 
@@ -74,10 +76,13 @@ class DispatchSpans:
             place = _late(place or OWN, decision)
         ends = self._now_ns()
         begins = ends - int(seconds * 1e9)
-        for span in _spans(inbound, decision, place, (begins, ends), asked_ms):
-            self._tracer.span_processor.on_end(
-                ReadableSpan(resource=self._tracer.resource, instrumentation_scope=_SCOPE, **span)
-            )
+        with self._guard:
+            for span in _spans(inbound, decision, place, (begins, ends), asked_ms):
+                self._tracer.span_processor.on_end(
+                    ReadableSpan(
+                        resource=self._tracer.resource, instrumentation_scope=_SCOPE, **span
+                    )
+                )
 
     def _has_room(self) -> bool:
         second = self._now_ns() // 1_000_000_000

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from hookbus import subjects
 from hookbus.models import Decision
+from hookbus.otel.guard import Guard
 from hookbus.otel.setup import traced_api
 
 if TYPE_CHECKING:
@@ -51,11 +52,17 @@ class Emits:
         self._looks_at = 0.0
         self._provider: Any = None
         self._tracer: Tracer | None = None
+        self._guard = Guard()
 
     def around(self, what: Literal["emit", "notify"], event: dict[str, Any]) -> Emitted:
         """Give *event* its ``traceparent`` and return its span; the caller's own one wins."""
         if time.monotonic() < self._looks_at:
             return _NOTHING
+        with self._guard:
+            return self._begun(what, event)
+        return _NOTHING
+
+    def _begun(self, what: Literal["emit", "notify"], event: dict[str, Any]) -> Emitted:
         api = traced_api()
         if api is None:
             self._looks_at = time.monotonic() + LOOK
@@ -89,17 +96,22 @@ class Emits:
                 "cloudevents.event_spec_version": "1.0",
             }
         )
-        return _Traced(api, span)
+        return _Traced(api, span, self._guard)
 
 
 class _Traced(Emitted):
-    __slots__ = ("_api", "_span")
+    __slots__ = ("_api", "_guard", "_span")
 
-    def __init__(self, api: ModuleType, span: Span) -> None:
+    def __init__(self, api: ModuleType, span: Span, guard: Guard) -> None:
         self._api = api
         self._span = span
+        self._guard = guard
 
     def decided(self, decision: Decision) -> None:
+        with self._guard:
+            self._tell(decision)
+
+    def _tell(self, decision: Decision) -> None:
         span = self._span
         span.set_attribute("hookbus.decision", decision.id)
         span.set_attribute("hookbus.outcome", decision.outcome)
@@ -117,9 +129,10 @@ class _Traced(Emitted):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if kind is not None:  # its text may quote what was emitted
-            self._failed(kind.__name__)
-        self._span.end()
+        with self._guard:
+            if kind is not None:  # its text may quote what was emitted
+                self._failed(kind.__name__)
+            self._span.end()
 
     def _failed(self, error_type: str) -> None:
         self._span.set_attribute("error.type", error_type)

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from hookbus.otel.environment import INSTALL, Signal, wanted
+from hookbus.otel.guard import raised
 from hookbus.otel.losses import Losses
 from hookbus.telemetry import Tracing
 
@@ -72,11 +73,14 @@ def start(signal: Signal, service: str, version: str, environ: Mapping[str, str]
 
 def dispatch_tracing() -> Tracing | None:
     """What writes a dispatcher's spans; None where this process has no provider of the SDK's."""
-    if traced_api() is None:
-        return None
     try:
+        if traced_api() is None:
+            return None
         found: Tracing | None = importlib.import_module("hookbus.otel.dispatches").dispatch_spans()
     except ImportError:  # a provider of somebody else's making
+        return None
+    except Exception as e:  # of theirs, too: a dispatcher decides without any
+        log.warning("no_telemetry: dispatches are not traced: %s", raised(e))
         return None
     return found
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from hookbus import subjects
-from hookbus.otel.handlers import traced_observation
+from hookbus.otel.handlers import HandlerSpans
 from hookbus.plugin.declare import Hook
 from hookbus.plugin.handle import HandlerFailed, Handling
 from hookbus.printable import shorten
@@ -30,10 +30,15 @@ class Observing:
     """Takes observed messages for the hooks of one plugin."""
 
     def __init__(
-        self, plugin: str, handling: Handling, publish: Callable[[str, bytes], Awaitable[None]]
+        self,
+        plugin: str,
+        handling: Handling,
+        spans: HandlerSpans,
+        publish: Callable[[str, bytes], Awaitable[None]],
     ) -> None:
         self._plugin = plugin
         self._handling = handling
+        self._spans = spans
         self._publish = publish
         #: As the registry has it; until it has said so, the defaults.
         self.redelivery = Redelivery()
@@ -56,7 +61,7 @@ class Observing:
         working = asyncio.get_running_loop().create_task(self._keep_working(message.reply))
         error = ""
         try:
-            with traced_observation(self._plugin, hook.options.name, observed):
+            with self._spans.observation(self._plugin, hook.options.name, observed):
                 async with asyncio.timeout(TIMEOUT):
                     await self._handling.observe(hook, observed)
             answer = DONE

@@ -17,7 +17,7 @@ from hookbus.errors import TransportError
 from hookbus.loop import clock_of
 from hookbus.manifest.announcement import Announcement, encode_announcement
 from hookbus.manifest.hook import MAX_TIMEOUT_MS
-from hookbus.otel.handlers import traced_call
+from hookbus.otel.handlers import HandlerSpans
 from hookbus.plugin.declare import Hook, Plugin
 from hookbus.plugin.handle import Handling
 from hookbus.plugin.observing import Observing
@@ -77,7 +77,8 @@ class PluginServer:
         self._plugin = plugin
         self._transport = transport
         self._handling = Handling(plugin)
-        self._observing = Observing(plugin.name, self._handling, self._publish)
+        self._spans = HandlerSpans()
+        self._observing = Observing(plugin.name, self._handling, self._spans, self._publish)
         self._loop = asyncio.get_running_loop()
         self._clock = clock_of(self._loop)
         self.instance = secrets.token_hex(8)
@@ -180,7 +181,7 @@ class PluginServer:
         time_left = timeout_ms / 1000 - (self._clock() - arrived)
         try:
             answering = self._handling.answer(hook, call, time_left)
-            body = await (traced_call(call, answering) if call.traceparent else answering)
+            body = await (self._spans.call(call, answering) if call.traceparent else answering)
         except asyncio.CancelledError:  # who asked shall not wait in vain
             await self._publish(message.reply, self._handling.cancelled(call))
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, Tracer, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, Tracer, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
@@ -29,7 +29,7 @@ class Spans:
 
     def __init__(self, dice: Callable[[], float] = lambda: 0.5) -> None:
         self._kept = InMemorySpanExporter()
-        provider = TracerProvider(shutdown_on_exit=False)
+        self.provider = provider = TracerProvider(shutdown_on_exit=False)
         provider.add_span_processor(SimpleSpanProcessor(self._kept))
         tracer = provider.get_tracer("hookbus")
         assert isinstance(tracer, Tracer)
@@ -242,6 +242,27 @@ async def test_every_attribute_and_span_is_in_the_table(memory_bus: Bus, spans: 
     for name, span in spans.all().items():
         assert name.split()[0] in SPANS
         assert (span.attributes or {}).keys() <= ATTRIBUTES.keys()
+
+
+async def test_a_span_processor_that_raises_changes_no_decision_and_is_one_line(
+    memory_bus: Bus, spans: Spans, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Pairing(SpanProcessor):
+        """Expects that each span began; ours are written when they are over."""
+
+        def on_end(self, span: ReadableSpan) -> None:
+            raise KeyError(span.name)
+
+    spans.provider.add_span_processor(Pairing())
+    await memory_bus.start(Scripted("a"))
+
+    decisions = [await memory_bus.emit(traceparent=SAMPLED) for _ in range(3)]
+
+    assert {(decision.outcome, decision.trace_id) for decision in decisions} == {
+        ("continue", TRACE)
+    }
+    [line] = [line for line in caplog.records if line.name.startswith("hookbus.otel")]
+    assert line.getMessage().startswith("spans_not_written: KeyError at ")
 
 
 async def test_an_observer_is_told_of_the_dispatch_it_observes(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
@@ -19,9 +19,12 @@ from hookbus.errors import InvalidEvent, Unavailable
 from hookbus.message import Message
 from hookbus.models import Decision, EventRef
 from hookbus.otel.emits import Emits
+from hookbus.otel.handlers import HandlerSpans
+from hookbus.otel.setup import dispatch_tracing
 from hookbus.otel.traces import gate
 from hookbus.telemetry import ATTRIBUTES
 from hookbus.testing.memory_message import MemoryMessage
+from hookbus.wire.call import Call, Observed
 from hookbus.wire.decision import encode_decision
 from hookbus.wire.trace import trace_of
 from tests.unit.test_wire_call import SAMPLED
@@ -37,6 +40,7 @@ class Service:
         provider = TracerProvider(sampler, shutdown_on_exit=False)
         provider.add_span_processor(SimpleSpanProcessor(self.kept))
         patch.setattr(trace, "get_tracer_provider", lambda: provider)
+        self.provider = provider
         self.tracer = provider.get_tracer("service")
         self.events: list[dict[str, Any]] = []
         self.decided: dict[str, Any] = {"outcome": "continue"}
@@ -185,3 +189,87 @@ def test_the_state_of_a_trace_goes_along(service: Service) -> None:
         service.emit()
 
     assert service.events[0]["tracestate"] == "vendor=x"
+
+
+class Broken(SpanProcessor):
+    """A service's own, with a defect at the beginning or the end of every span."""
+
+    def __init__(self, at: str) -> None:
+        self._at = at
+
+    def on_start(self, span: object, parent_context: object = None) -> None:
+        if self._at == "start":
+            raise KeyError("hunter2")
+
+    def on_end(self, span: object) -> None:
+        if self._at == "end":
+            raise KeyError("hunter2")
+
+
+@pytest.fixture(params=["start", "end"])
+def broken(service: Service, request: pytest.FixtureRequest) -> Service:
+    service.provider.add_span_processor(Broken(request.param))
+    return service
+
+
+def test_a_span_processor_that_raises_changes_no_decision_and_is_one_line(
+    broken: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    emitter = Emitter(broken, source="/chat")  # type: ignore[arg-type]
+    for _ in range(3):
+        decision = asyncio.run(emitter.emit("message_received", {"text": "hi"}))
+
+    assert decision.id == "d-1"
+    [line] = caplog.records
+    assert line.getMessage().startswith("spans_not_written: KeyError at ")
+    assert "hunter2" not in line.getMessage()
+
+
+def test_a_span_processor_that_raises_hides_no_exception_of_the_emits(broken: Service) -> None:
+    broken.refused = InvalidEvent("no")
+
+    with pytest.raises(InvalidEvent):
+        broken.emit()
+
+
+def test_a_span_processor_that_raises_changes_no_answer_of_a_plugin(
+    broken: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    spans = HandlerSpans()
+    observed = Observed(v=1, phase="observe", event=EVENT, traceparent=SAMPLED.traceparent)
+    call = Call(
+        v=1,
+        call="x",
+        plugin="guard",
+        hook="judge",
+        phase="validate",
+        timeout_ms=100,
+        event=EVENT,
+        traceparent=SAMPLED.traceparent,
+    )
+
+    async def answered() -> bytes | None:
+        async def answering() -> bytes:
+            return b'{"verdict":"continue"}'
+
+        with spans.observation("guard", "watch", observed):
+            pass
+        with pytest.raises(ZeroDivisionError), spans.observation("guard", "watch", observed):
+            raise ZeroDivisionError
+        return await spans.call(call, answering())
+
+    assert asyncio.run(answered()) == b'{"verdict":"continue"}'
+    assert len(caplog.records) == 1
+
+
+def test_a_provider_that_raises_leaves_dispatches_without_spans_and_says_so(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(service.provider, "get_tracer", lambda *_: 1 / 0)
+
+    assert dispatch_tracing() is None
+
+    [line] = caplog.records
+    assert line.getMessage().startswith(
+        "no_telemetry: dispatches are not traced: ZeroDivisionError"
+    )
