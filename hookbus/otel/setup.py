@@ -57,18 +57,16 @@ def start(signal: Signal, service: str, version: str, environ: Mapping[str, str]
         return None
     try:
         module = importlib.import_module(f"hookbus.otel.{signal}")
+        # the SDK logs 20 lines in half a minute about a collector that is not there
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
+        return module.start(what, service, version, environ)
     except ImportError as e:
         log.warning(
             "no_telemetry: %s cannot be exported to %s: %s; %s", signal, what.endpoint, e, INSTALL
         )
-        return None
-    try:
-        # the SDK logs 20 lines in half a minute about a collector that is not there
-        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-        return module.start(what, service, version, environ)
-    except Exception as e:  # a variable that the SDK cannot use: it must not stop a role
-        log.warning("no_telemetry: %s are not exported: %s", signal, e)
-        return None
+    except Exception as e:  # a variable that the SDK cannot use, some while it is imported
+        log.warning("no_telemetry: %s are not exported: %s", signal, str(e) or raised(e))
+    return None
 
 
 def dispatch_tracing() -> Tracing | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
 import sys
 import threading
 from collections.abc import Mapping
@@ -107,6 +109,19 @@ def test_a_variable_that_the_sdk_cannot_use_stops_nothing(
 
     [record] = caplog.records
     assert record.getMessage().startswith("no_telemetry: traces are not exported")
+
+
+def test_a_variable_that_the_sdk_reads_at_its_import_stops_nothing() -> None:
+    code = "from hookbus.otel.setup import telemetry\nwith telemetry('x', '1'): print('serves')"
+    environ = {**os.environ, **HERE, "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "-3"}
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stdout) == (0, "serves\n")
+    [line] = done.stderr.splitlines()
+    assert line.startswith("no_telemetry: traces are not exported: OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT")
 
 
 @pytest.mark.parametrize(
