@@ -27,6 +27,9 @@ from hookbus.wire.trace import OWN, Trace, is_always_traced, own_trace_id
 #: Decisions a second that are traced for a failure though they are not sampled. A trace of three
 #: calls is 50 µs: where everything fails, tracing all of it would halve what is left.
 MAX_LATE: Final = 200
+#: Decisions a second that are traced because their emitter sampled them: anybody who may emit can
+#: say so of every event.
+MAX_ASKED: Final = 500
 
 _SCOPE: Final = InstrumentationScope(SCOPE)
 _UNSET: Final = Status(StatusCode.UNSET)
@@ -35,7 +38,10 @@ _IDS: Final = RandomIdGenerator()
 
 
 class DispatchSpans:
-    """Traces dispatches: as their emitter did, else a share of them, and what failed always."""
+    """Traces dispatches: as their emitter did, else a share of them, and what failed in any case.
+
+    Of what emitters sample, and of failures, a second has room for so many.
+    """
 
     def __init__(
         self,
@@ -48,8 +54,8 @@ class DispatchSpans:
         self._now_ns = now_ns
         self._dice = dice
         self._guard = Guard()
-        self._second = 0
-        self._late = 0  # in that second
+        self._asked = _PerSecond(MAX_ASKED, now_ns)
+        self._late = _PerSecond(MAX_LATE, now_ns)
 
     def begin(self, inbound: Inbound, share: float) -> Inbound:
         """Give a dispatch its place in a trace, see :class:`hookbus.telemetry.Tracing`."""
@@ -58,10 +64,12 @@ class DispatchSpans:
             if self._dice() >= share:
                 return inbound.placed(OWN)
             place = Trace(f"{_IDS.generate_trace_id():032x}", _span_id(), "01")
-        elif above.is_sampled:
+        elif not above.is_sampled:
+            return inbound
+        elif self._asked.has_room():
             place = Trace(above.id, _span_id(), above.flags, above.span)
         else:
-            return inbound
+            place = Trace(above.id, above.span)
         return inbound.placed(place)
 
     def on_decision(
@@ -71,7 +79,7 @@ class DispatchSpans:
         if place is None or not place.is_sampled:
             if not is_always_traced(decision.cause, degraded=decision.degraded):
                 return
-            if not self._has_room():
+            if not self._late.has_room():
                 return
             place = _late(place or OWN, decision)
         ends = self._now_ns()
@@ -84,12 +92,23 @@ class DispatchSpans:
                     )
                 )
 
-    def _has_room(self) -> bool:
+
+class _PerSecond:
+    """Room for so many in each second of the wall clock."""
+
+    def __init__(self, limit: int, now_ns: Callable[[], int]) -> None:
+        self._limit = limit
+        self._now_ns = now_ns
+        self._second = 0
+        self._count = 0  # in that second
+
+    def has_room(self) -> bool:
+        """Take a place of this second, where there is one."""
         second = self._now_ns() // 1_000_000_000
         if second != self._second:
-            self._second, self._late = second, 0
-        self._late += 1
-        return self._late <= MAX_LATE
+            self._second, self._count = second, 0
+        self._count += 1
+        return self._count <= self._limit
 
 
 def dispatch_spans() -> DispatchSpans | None:

@@ -12,7 +12,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from hookbus import subjects
 from hookbus.config.settings import Settings
-from hookbus.otel.dispatches import MAX_LATE, DispatchSpans
+from hookbus.otel.dispatches import MAX_ASKED, MAX_LATE, DispatchSpans
 from hookbus.registry import observers
 from hookbus.telemetry import ATTRIBUTES, SPANS
 from tests.flow.bus import Bus
@@ -186,6 +186,24 @@ async def test_a_storm_of_failures_is_not_traced_beyond_a_limit(
     await memory_bus.emit({"text": "x" * 2000})
 
     assert spans.count() == MAX_LATE + 1
+
+
+async def test_emitters_that_sample_all_their_events_are_traced_up_to_a_limit(
+    memory_bus: Bus, spans: Spans
+) -> None:
+    plugin = Scripted("a")
+    await memory_bus.start(plugin, trace_sampling=0)
+
+    for _ in range(MAX_ASKED):
+        await memory_bus.emit(traceparent=SAMPLED)
+    beyond = await memory_bus.emit(traceparent=SAMPLED)
+    assert spans.count() == 2 * MAX_ASKED  # the dispatch and its call
+    assert (beyond.trace_id, "traceparent" in plugin.calls[-1]) == (TRACE, False)
+    spans.now += 1_000 * MS
+    await memory_bus.emit(traceparent=SAMPLED)
+
+    assert spans.count() == 2 * MAX_ASKED + 2
+    assert "traceparent" in plugin.calls[-1]
 
 
 async def test_a_block_that_asked_nobody_is_traced(memory_bus: Bus, spans: Spans) -> None:
