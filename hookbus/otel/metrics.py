@@ -70,10 +70,11 @@ class Metrics:
         self._thread = threading.Thread(target=self._run, name="hookbus-otel-metrics", daemon=True)
         self._thread.start()
 
-    def offer(self, families: Iterable[Family]) -> None:
-        """Have them exported, as the numbers of now."""
+    def offer(self, families: Iterable[Family], *, is_last: bool = False) -> None:
+        """Have them exported, as the numbers of now; the last ones at the end of the process."""
         with self._changed:
             self._newest = tuple(families)
+            self._is_ending |= is_last  # at once: what fails from now on is said at the end
             self._changed.notify()
 
     def stop(self, losses: Losses) -> None:

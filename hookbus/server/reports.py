@@ -42,5 +42,5 @@ async def hosted(
         yield
     finally:
         offering.cancel()
-        metrics.offer(families_of(host))
+        metrics.offer(families_of(host), is_last=True)
         await asyncio.gather(host.stop(), asyncio.to_thread(metrics.stop, losses))

@@ -167,6 +167,24 @@ def test_a_collector_that_takes_nothing_is_one_line_of_the_log(
     )
 
 
+def test_what_fails_after_the_last_offer_is_said_once_at_the_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    exporter = Exporter(MetricExportResult.FAILURE)
+    exporter.gate.set()
+    exporting = metrics(exporter)
+
+    exporting.offer([gauge("x", "X.", 1)], is_last=True)
+    exporting._thread.join(PATIENCE)  # it failed before anybody said stop
+    assert caplog.records == []
+    losses = Losses()
+    exporting.stop(losses)
+    losses.tell()
+
+    [line] = caplog.records
+    assert line.message.startswith("telemetry_lost: the last metrics did not reach")
+
+
 def test_an_exporter_that_raises_ends_nothing() -> None:
     exporter = Exporter()
     exporter.gate.set()
