@@ -1,6 +1,9 @@
 """OpenTelemetry, where it is installed (extra ``[otel]``): what of hookbus goes to a collector.
 
 environment  which signal is exported where, by the standard ``OTEL_*`` variables
+variables    what of the others the SDK cannot use, and would not say
+posts        how exporters post: no answer is read without end
+losses       what did not arrive, said at the end
 ending       shutting down within seconds, whatever the collector does
 setup        the SDK set up for a role or a plugin, and ended with it
 dispatches   the spans of a dispatch and of its calls, written from recorded times

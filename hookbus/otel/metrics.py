@@ -33,8 +33,10 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from hookbus.families import Family, Sample
 from hookbus.otel.environment import Wanted
-from hookbus.otel.losses import Losses
+from hookbus.otel.losses import Losses, reason
+from hookbus.otel.posts import Posts, session_for
 from hookbus.otel.resource import resource_of
+from hookbus.otel.variables import is_whole
 
 GRACE: Final = 0.5  # seconds that the last export still has when the role has stopped
 GIVE_UP: Final = 0.25  # seconds for a request on its way, after the exporter is told to give up
@@ -55,11 +57,17 @@ class Metrics:
     """
 
     def __init__(
-        self, exporter: MetricExporter, endpoint: str, resource: Resource, interval: float
+        self,
+        exporter: MetricExporter,
+        endpoint: str,
+        posts: Posts,
+        resource: Resource,
+        interval: float,
     ) -> None:
         self.interval = interval  # seconds between two offers
         self._exporter = exporter
         self._endpoint = endpoint
+        self._posts = posts
         self._resource = resource
         self._started = time.time_ns()
         self._newest: Sequence[Family] = ()
@@ -87,7 +95,7 @@ class Metrics:
             self._exporter.shutdown()
             self._thread.join(GIVE_UP)
         if (self._has_failed or self._thread.is_alive()) and not self._is_told:
-            losses.add("the last metrics", self._endpoint)
+            losses.add("the last metrics", self._endpoint, self._posts.failure)
 
     def _run(self) -> None:
         while families := self._wait():
@@ -100,8 +108,9 @@ class Metrics:
         if not self._is_told:
             self._is_told = True
             log.warning(
-                "metrics_not_exported: the collector at %s takes none; does it listen there?",
+                "metrics_not_exported: the collector at %s takes none; %s",
                 self._endpoint,
+                reason(self._posts.failure),
             )
 
     def _wait(self) -> Sequence[Family]:
@@ -126,13 +135,18 @@ def start(wanted: Wanted, service: str, version: str, environ: Mapping[str, str]
     Raises:
         ValueError: ``OTEL_METRIC_EXPORT_INTERVAL`` is no number of milliseconds.
     """
-    interval_ms = int(environ.get(INTERVAL, "").strip() or DEFAULT_INTERVAL_MS)
-    if interval_ms <= 0:
-        raise ValueError(f"{INTERVAL}={interval_ms}: expected milliseconds above 0")
+    interval_ms = environ.get(INTERVAL, "").strip() or str(DEFAULT_INTERVAL_MS)
+    if not is_whole(interval_ms):
+        raise ValueError(f"{INTERVAL}={interval_ms!r}; expected whole milliseconds above 0")
     console = wanted.exporter == "console"
-    exporter: MetricExporter = ConsoleMetricExporter() if console else OTLPMetricExporter()
+    posts = Posts()
+    exporter: MetricExporter = (
+        ConsoleMetricExporter()
+        if console
+        else OTLPMetricExporter(session=session_for("metrics", posts, environ))
+    )
     resource = resource_of(service, version, environ)
-    return Metrics(exporter, wanted.endpoint, resource, interval_ms / 1000)
+    return Metrics(exporter, wanted.endpoint, posts, resource, int(interval_ms) / 1000)
 
 
 def metrics_data(

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any, Final
 
-from hookbus.otel.environment import INSTALL, Signal, wanted
+from hookbus.otel.environment import INSTALL, problems, wanted
 from hookbus.otel.guard import raised
 from hookbus.otel.losses import Losses
+from hookbus.otel.variables import Signal
 from hookbus.telemetry import Tracing
 
 API: Final = "opentelemetry.trace"
@@ -50,9 +51,9 @@ def start(signal: Signal, service: str, version: str, environ: Mapping[str, str]
 
     None where nothing is wanted, the SDK is not installed, or it cannot be used.
     """
+    for line in problems(signal, environ):
+        log.warning("%s", line)
     what = wanted(signal, environ)
-    if what.problem:
-        log.warning("no_telemetry: %s", what.problem)
     if what.exporter is None:
         return None
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -28,13 +29,17 @@ from opentelemetry.util.types import Attributes
 
 from hookbus.otel.ending import end
 from hookbus.otel.environment import Wanted
-from hookbus.otel.losses import Losses
+from hookbus.otel.losses import Losses, reason
+from hookbus.otel.posts import Posts, session_for
 from hookbus.otel.resource import resource_of
 from hookbus.otel.setup import Stop
+from hookbus.otel.variables import batch_size, names_sampler
 
 #: Share of the traces that begin in a plugin; of those that begin in the dispatcher the settings
 #: say it (``trace_sampling``).
 SHARE: Final = 0.01
+
+log = logging.getLogger(__name__)
 
 
 def start(wanted: Wanted, service: str, version: str, environ: Mapping[str, str]) -> Stop | None:
@@ -42,20 +47,27 @@ def start(wanted: Wanted, service: str, version: str, environ: Mapping[str, str]
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         return None
     console = wanted.exporter == "console"
-    counted = Counted(ConsoleSpanExporter() if console else OTLPSpanExporter())
+    posts = Posts()
+    exporter: SpanExporter = (
+        ConsoleSpanExporter()
+        if console
+        else OTLPSpanExporter(session=session_for("traces", posts, environ))
+    )
+    counted = Counted(exporter, wanted.endpoint, posts)
     provider = TracerProvider(
         # the SDK's own default takes every trace; a variable may say another
-        sampler=None if environ.get("OTEL_TRACES_SAMPLER") else gate(SHARE),
+        sampler=None if names_sampler(environ) else gate(SHARE),
         resource=resource_of(service, version, environ),
         shutdown_on_exit=False,
     )
-    provider.add_span_processor(CountedBatches(counted))
+    provider.add_span_processor(CountedBatches(counted, batch_size(environ)))
     trace.set_tracer_provider(provider)
 
     def stop(losses: Losses) -> None:
+        counted.is_ending = True
         end(counted.shutdown, provider.shutdown)
         if lost := counted.lost:
-            losses.add(lost, wanted.endpoint)
+            losses.add(lost, wanted.endpoint, posts.failure)
 
     return stop
 
@@ -84,10 +96,18 @@ class _Linked(TraceIdRatioBased):
 
 
 class Counted(SpanExporter):
-    """Another exporter, and how much of what it was given arrived."""
+    """Another exporter, and how much of what it was given arrived.
 
-    def __init__(self, exporter: SpanExporter) -> None:
+    Attributes:
+        is_ending: what fails from now on is said at the end of the process.
+    """
+
+    def __init__(self, exporter: SpanExporter, endpoint: str, posts: Posts) -> None:
+        self.is_ending = False
         self._exporter = exporter
+        self._endpoint = endpoint
+        self._posts = posts
+        self._is_told = False
         self._lock = threading.Lock()
         self._handed = 0
         self._arrived = 0
@@ -102,6 +122,13 @@ class Counted(SpanExporter):
         if result is SpanExportResult.SUCCESS:
             with self._lock:
                 self._arrived += len(spans)
+        elif not (self._is_told or self.is_ending):
+            self._is_told = True
+            log.warning(
+                "spans_not_exported: the collector at %s takes none; %s",
+                self._endpoint,
+                reason(self._posts.failure),
+            )
         return result
 
     def shutdown(self) -> None:
@@ -120,8 +147,8 @@ class Counted(SpanExporter):
 class CountedBatches(BatchSpanProcessor):
     """The SDK's own, which drops what its queue has no room for."""
 
-    def __init__(self, counted: Counted) -> None:
-        super().__init__(counted)
+    def __init__(self, counted: Counted, batch_size: int | None) -> None:
+        super().__init__(counted, max_export_batch_size=batch_size)
         self._counted = counted
 
     def on_end(self, span: ReadableSpan) -> None:

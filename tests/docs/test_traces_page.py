@@ -6,7 +6,7 @@ import inspect
 import re
 from pathlib import Path
 
-from hookbus.otel import environment, resource, traces
+from hookbus.otel import environment, resource, variables
 from hookbus.telemetry import ATTRIBUTES, SPANS
 from tests.docs.page import read_page
 
@@ -31,7 +31,7 @@ def test_what_the_page_exports_is_enough_for_traces() -> None:
 
 
 def test_every_variable_of_the_page_is_read_by_us() -> None:
-    source = "".join(map(inspect.getsource, (environment, resource, traces)))
+    source = "".join(map(inspect.getsource, (environment, resource, variables)))
     named = set(re.findall(r"`(OTEL_\w+)`", "".join(row[0] for row in PAGE.rows("variable"))))
 
     for name in named:

@@ -49,6 +49,13 @@ def collector(request: pytest.FixtureRequest) -> Iterator[str]:
     yield f"http://127.0.0.1:{port}"
 
 
+def is_dead(url: str) -> bool:
+    """Nobody takes connections there."""
+    _, _, port = url.rpartition(":")
+    with socket.socket() as trial:
+        return trial.connect_ex(("127.0.0.1", int(port))) != 0
+
+
 def emit(url: str) -> Decision:
     async def emit() -> Decision:
         async with Emitter.connect(url, source="/test") as bus:
@@ -69,7 +76,11 @@ def test_roles_and_plugins_end_in_time_and_say_in_one_line_what_is_lost(
 ) -> None:
     script = tmp_path / "guard.py"
     script.write_text(GUARD)
-    environ = {"HOOKBUS_NATS_URL": own_broker.url, "OTEL_EXPORTER_OTLP_ENDPOINT": collector}
+    environ = {
+        "HOOKBUS_NATS_URL": own_broker.url,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector,
+        "OTEL_BSP_SCHEDULE_DELAY": "60000",  # a batch that failed earlier has a line of its own
+    }
     commands = {
         "registry": [*HOOKBUS, "serve", "registry", "--default-mode", "development"],
         "dispatcher": [*HOOKBUS, "serve", "dispatcher"],
@@ -105,3 +116,5 @@ def test_roles_and_plugins_end_in_time_and_say_in_one_line_what_is_lost(
         assert len(told) == 1, lines
         assert f"telemetry_lost: {what} did not reach the collector" in told[0]
         assert collector in told[0]
+        assert "does it listen there?" in told[0]
+        assert ("ConnectionError for /v1/" in told[0]) == is_dead(collector)

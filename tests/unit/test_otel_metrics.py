@@ -16,6 +16,7 @@ from hookbus.measures import BUCKETS_MS
 from hookbus.otel.environment import Wanted
 from hookbus.otel.losses import Losses
 from hookbus.otel.metrics import GIVE_UP, GRACE, Metrics, metrics_data, start
+from hookbus.otel.posts import Posts
 from hookbus.server.metrics import of_dispatcher
 from tests.unit.test_metrics import stats
 
@@ -109,7 +110,7 @@ class Exporter(MetricExporter):
 
 
 def metrics(exporter: Exporter) -> Metrics:
-    return Metrics(exporter, "http://127.0.0.1:1", Resource({}), 60.0)
+    return Metrics(exporter, "http://127.0.0.1:1", Posts(), Resource({}), 60.0)
 
 
 def test_what_is_offered_while_the_collector_is_slow_is_replaced_by_what_is_newer() -> None:
@@ -201,5 +202,5 @@ def test_an_exporter_that_raises_ends_nothing() -> None:
 def test_an_interval_that_is_no_time_is_refused(said: str) -> None:
     environ = {"OTEL_METRIC_EXPORT_INTERVAL": said}
 
-    with pytest.raises(ValueError, match=r"OTEL_METRIC_EXPORT_INTERVAL|invalid literal"):
+    with pytest.raises(ValueError, match=rf"OTEL_METRIC_EXPORT_INTERVAL='{said}'; expected"):
         start(Wanted("otlp", "http://127.0.0.1:1"), "hookbus-dispatcher", "0", environ)
