@@ -13,6 +13,7 @@ from hookbus import subjects
 from hookbus.models import Decision, EventRef, PluginRecord
 from hookbus.wire.decision import decode_decision
 from hookbus.wire.limits import NOT_JSON
+from hookbus.wire.trace import own_trace_id
 
 OUTCOMES: Final = ("continue", "intercept", "block")
 SHADOW: Final = "shadow"
@@ -126,14 +127,18 @@ class Reference:
         return self._needle in data
 
     def means(self, decision: Decision) -> str | None:
-        """Tell as what it names the decision: ``decision``, ``event`` or ``trace``."""
+        """Tell as what it names the decision: ``decision``, ``event``, ``trace``, ``own trace``.
+
+        The last is a trace that began with the decision, and has its id.
+        """
         is_id = decision.id.startswith(self._head) and decision.id.endswith(self._tail)
         if self.at is not None and is_id:
             return "decision"
         if self.text == decision.event.id:
             return "event"
         if decision.trace_id is not None and self.text.lower() == decision.trace_id:
-            return "trace"
+            is_own = decision.trace_id == own_trace_id(decision.id)
+            return "own trace" if is_own else "trace"
         return None
 
 

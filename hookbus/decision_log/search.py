@@ -44,13 +44,21 @@ class Found:
 
     Attributes:
         matches: the last :data:`MAX_MATCHES` of *count*, with what each was recognised by.
+        own: the decision whose own trace is asked for; others can be made to name that trace, too.
         looked_at: how many records.
     """
 
     extent: Extent
     matches: deque[tuple[str, Recorded]] = field(default_factory=lambda: deque(maxlen=MAX_MATCHES))
+    own: tuple[str, Recorded] | None = None
     count: int = 0
     looked_at: int = 0
+
+    def chosen(self) -> tuple[Recorded, list[tuple[str, Recorded]]]:
+        """Return the decision that is meant, else the newest, and the others, oldest first."""
+        others = sorted(self.matches, key=lambda match: match[1].at)
+        _, meant = self.own or others.pop()
+        return meant, others
 
 
 class Listing(NamedTuple):
@@ -214,7 +222,11 @@ def _look(stored: Stored, reference: Reference, found: Found) -> bool:
     if decision is None or kind is None:
         return False
     found.count += 1
-    found.matches.append((kind, Recorded(stored.stored_at, decision, stored.data)))
+    match = (kind, Recorded(stored.stored_at, decision, stored.data))
+    if kind == "own trace":
+        found.own = match
+    else:
+        found.matches.append(match)
     return kind == "decision" and reference.is_unique
 
 

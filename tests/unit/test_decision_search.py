@@ -67,6 +67,33 @@ def test_clocks_that_differ_lose_no_decision(skew: int) -> None:
     assert ids(found) == [wanted]
 
 
+def test_a_failures_own_trace_means_the_failure_whoever_else_names_that_trace() -> None:
+    wanted = uuid7_at(NOON, 0)
+    own = wanted.replace("-", "")
+    failed = decision(wanted, outcome="block", cause="failure", trace_id=own)
+    strangers = [
+        decision(uuid7_at(NOON + seconds(number), number), trace_id=own)
+        for number in range(1, MAX_MATCHES + 5)
+    ]
+    moments = [NOON + seconds(number) for number in range(len(strangers) + 1)]
+
+    found = sought(FakeReader([failed, *strangers], moments), own)
+    meant, others = found.chosen()
+
+    assert meant.decision.id == wanted
+    assert [kind for kind, _ in others] == ["trace"] * MAX_MATCHES
+
+
+def test_of_several_decisions_of_a_trace_the_newest_is_meant() -> None:
+    made = [decision(uuid7_at(NOON, number), trace_id="ab" * 16) for number in range(3)]
+
+    found = sought(FakeReader(made, [NOON + seconds(n) for n in (0, 2, 1)]), "ab" * 16)
+    meant, others = found.chosen()
+
+    assert meant.decision.id == made[1].id
+    assert [recorded.decision.id for _, recorded in others] == [made[0].id, made[2].id]
+
+
 def test_a_miss_looks_at_every_record_once() -> None:
     reader = one_a_second()
 

@@ -46,8 +46,8 @@ def explain(
 ) -> None:
     """Explain one decision: who, what, why, what changed since, and what to do.
 
-    Of several decisions, the newest is explained and the others are listed. Exit code 1: there is
-    none.
+    Of several decisions, the newest is explained and the others are listed; of a failure's own
+    trace, the failure. Exit code 1: there is none.
 
     Example: hookbus decisions explain 01a1ff58-dd41-7752-a3f1-122dd64ab8e4
     """
@@ -59,12 +59,11 @@ def explain(
         reader = NatsStreamReader(transport, subjects.DECISIONS_STREAM)
         with _searching(Console(stderr=True), reference) as progress:
             found = await find(reader, reference, progress, begin)
-        if not found.matches:
+        if not found.count:
             return found, None
-        others = sorted(found.matches, key=lambda match: match[1].at)
-        _, newest = others.pop()
-        beside = await shadows(reader, newest)
-        return found, Explained(newest, beside, await _generations(transport, who), others)
+        meant, others = found.chosen()
+        beside = await shadows(reader, meant)
+        return found, Explained(meant, beside, await _generations(transport, who), others)
 
     found, explained = ask(url, look)
     if explained is None:
