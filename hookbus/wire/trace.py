@@ -10,8 +10,9 @@ from typing import Final
 
 import msgspec
 
+#: Version 00 has 55 characters. A later one may go on after them, and ff is none.
 _TRACEPARENT: Final = re.compile(
-    r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})"
+    r"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
 )
 
 
@@ -44,7 +45,7 @@ OWN: Final = Trace("", "")
 
 
 def trace_of(traceparent: str | None) -> Trace | None:
-    """Read a ``traceparent``; a broken one counts as none."""
+    """Read a ``traceparent``, of a later version what is known; a broken one counts as none."""
     match = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
     return Trace(*match.groups()) if match else None
 

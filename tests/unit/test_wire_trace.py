@@ -20,6 +20,13 @@ def test_a_traceparent_is_read_and_written_as_it_came(flags: str, is_sampled: bo
     assert (trace.is_sampled, trace.traceparent) == (is_sampled, traceparent)
 
 
+@pytest.mark.parametrize("more", ["", "-", "-what-comes-later"])
+def test_of_a_later_version_is_read_what_is_known(more: str) -> None:
+    trace = trace_of(f"01-{TRACE}-{SPAN}-01{more}")
+
+    assert trace == Trace(TRACE, SPAN, "01")
+
+
 @pytest.mark.parametrize(
     "traceparent",
     [
@@ -30,7 +37,11 @@ def test_a_traceparent_is_read_and_written_as_it_came(flags: str, is_sampled: bo
         f"00-{'a' * 31}-{SPAN}-01",
         f"00-{'0' * 32}-{SPAN}-01",
         f"00-{TRACE}-{'0' * 16}-01",
-        f"01-{TRACE}-{SPAN}-01",
+        f"00-{TRACE}-{SPAN}-01-",
+        f"00-{TRACE}-{SPAN}-01-more",
+        f"01-{TRACE}-{SPAN}-01more",
+        f"ff-{TRACE}-{SPAN}-01",
+        f"ff-{TRACE}-{SPAN}-01-more",
     ],
 )
 def test_a_broken_traceparent_is_none(traceparent: str | None) -> None:
