@@ -1,37 +1,57 @@
-"""What of a process's telemetry did not arrive, said in one line at its end."""
+"""The end of a process's telemetry: all signals at once, and in one line what did not arrive."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, NamedTuple
 
 ANSWERS: Final = "it answers"  # how a failure begins where somebody listens
 
 log = logging.getLogger(__name__)
 
 
+class Lost(NamedTuple):
+    """What did not reach a collector, such as ``2 of 2 spans``; *failure* as of `Posts`."""
+
+    what: str
+    endpoint: str
+    failure: str = ""
+
+
+#: Ends a signal, within seconds, and returns what was lost of it.
+Stop = Callable[[], Lost | None]
+
+
 class Losses:
-    """Collects what each signal could not deliver to its collector."""
+    """What each signal could not deliver to its collector."""
 
     def __init__(self) -> None:
-        self._by_endpoint: dict[str, tuple[list[str], list[str]]] = {}
+        self._stops: list[Stop] = []
 
-    def add(self, what: str, endpoint: str, failure: str = "") -> None:
-        """Note that *what*, such as ``2 of 2 spans``, did not reach the collector there."""
-        whats, failures = self._by_endpoint.setdefault(endpoint, ([], []))
-        whats.append(what)
-        failures.append(failure)
+    def ask(self, stop: Stop) -> None:
+        """Call *stop* at the end of the process."""
+        self._stops.insert(0, stop)
 
     def tell(self) -> None:
-        """Say it, if there is anything."""
-        if self._by_endpoint:
-            log.warning("telemetry_lost: %s", ", and ".join(self._told()))
+        """End all signals at once, and say what was lost, if there is anything."""
+        if not self._stops:
+            return
+        with ThreadPoolExecutor(len(self._stops)) as pool:
+            lost = [lost for lost in pool.map(lambda stop: stop(), self._stops) if lost]
+        if lost:
+            log.warning("telemetry_lost: %s", ", and ".join(_told(lost)))
 
-    def _told(self) -> Iterator[str]:
-        for endpoint, (whats, failures) in self._by_endpoint.items():
-            lost = f"{' and '.join(whats)} did not reach the collector at {endpoint}"
-            yield f"{lost}; {reason(*failures)}"
+
+def _told(lost: Iterable[Lost]) -> Iterator[str]:
+    by_endpoint: dict[str, list[Lost]] = {}
+    for one in lost:
+        by_endpoint.setdefault(one.endpoint, []).append(one)
+    for endpoint, ours in by_endpoint.items():
+        what = " and ".join(one.what for one in ours)
+        why = reason(*(one.failure for one in ours))
+        yield f"{what} did not reach the collector at {endpoint}; {why}"
 
 
 def reason(*failures: str) -> str:

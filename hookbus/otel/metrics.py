@@ -33,7 +33,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from hookbus.families import Family, Sample
 from hookbus.otel.environment import Wanted
-from hookbus.otel.losses import Losses, reason
+from hookbus.otel.losses import Lost, reason
 from hookbus.otel.posts import Posts, session_for
 from hookbus.otel.resource import resource_of
 from hookbus.otel.variables import is_whole
@@ -53,7 +53,7 @@ class Metrics:
     """Exports what it is offered on a thread of its own; only the newest is kept.
 
     All numbers are cumulative, so what a slow collector misses is in the next export. It never
-    blocks whoever offers, and nothing waits for the thread at the end.
+    blocks whoever offers.
     """
 
     def __init__(
@@ -85,8 +85,8 @@ class Metrics:
             self._is_ending |= is_last  # at once: what fails from now on is said at the end
             self._changed.notify()
 
-    def stop(self, losses: Losses) -> None:
-        """Wait for what was offered, for less than a second, and note if it did not arrive."""
+    def stop(self) -> Lost | None:
+        """Wait for what was offered, for less than a second; return it if it did not arrive."""
         with self._changed:
             self._is_ending = True
             self._changed.notify()
@@ -95,7 +95,8 @@ class Metrics:
             self._exporter.shutdown()
             self._thread.join(GIVE_UP)
         if (self._has_failed or self._thread.is_alive()) and not self._is_told:
-            losses.add("the last metrics", self._endpoint, self._posts.failure)
+            return Lost("the last metrics", self._endpoint, self._posts.failure)
+        return None
 
     def _run(self) -> None:
         while families := self._wait():

@@ -7,22 +7,19 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any, Final
 
 from hookbus.otel.environment import INSTALL, problems, wanted
 from hookbus.otel.guard import raised
-from hookbus.otel.losses import Losses
+from hookbus.otel.losses import Losses, Stop
 from hookbus.otel.variables import Signal
 from hookbus.telemetry import Tracing
 
 API: Final = "opentelemetry.trace"
 
 log = logging.getLogger(__name__)
-
-#: Ends what was set up, within seconds, and notes what was lost.
-Stop = Callable[[Losses], None]
 
 
 @contextlib.contextmanager
@@ -34,15 +31,16 @@ def telemetry(
     *service* is its ``service.name``, unless a variable says another. Nothing is set up, and no
     thread runs, without an ``OTEL_…`` variable that says where to, or where the process has a
     tracer provider already. Whatever is wrong is one line of the log: nothing ends because of it.
-    What else the process exports can note its own losses: at the end they are said in one line.
+    What else the process exports is ended at the same time, where it asked for that: what was lost
+    is one line.
     """
     losses = Losses()
     stop: Stop | None = start("traces", service, version, environ)
+    if stop is not None:
+        losses.ask(stop)
     try:
         yield losses
     finally:
-        if stop is not None:
-            stop(losses)
         losses.tell()
 
 

@@ -29,10 +29,9 @@ from opentelemetry.util.types import Attributes
 
 from hookbus.otel.ending import end
 from hookbus.otel.environment import Wanted
-from hookbus.otel.losses import Losses, reason
+from hookbus.otel.losses import Lost, Stop, reason
 from hookbus.otel.posts import Posts, session_for
 from hookbus.otel.resource import resource_of
-from hookbus.otel.setup import Stop
 from hookbus.otel.variables import batch_size, names_sampler
 
 #: Share of the traces that begin in a plugin; of those that begin in the dispatcher the settings
@@ -63,11 +62,11 @@ def start(wanted: Wanted, service: str, version: str, environ: Mapping[str, str]
     provider.add_span_processor(CountedBatches(counted, batch_size(environ)))
     trace.set_tracer_provider(provider)
 
-    def stop(losses: Losses) -> None:
+    def stop() -> Lost | None:
         counted.is_ending = True
         end(counted.shutdown, provider.shutdown)
-        if lost := counted.lost:
-            losses.add(lost, wanted.endpoint, posts.failure)
+        lost = counted.lost
+        return Lost(lost, wanted.endpoint, posts.failure) if lost else None
 
     return stop
 

@@ -32,6 +32,8 @@ async def hosted(
             await host.stop()
         return
 
+    losses.ask(metrics.stop)
+
     async def offer() -> None:
         while True:
             await asyncio.sleep(metrics.interval)
@@ -43,4 +45,4 @@ async def hosted(
     finally:
         offering.cancel()
         metrics.offer(families_of(host), is_last=True)
-        await asyncio.gather(host.stop(), asyncio.to_thread(metrics.stop, losses))
+        await host.stop()

@@ -120,7 +120,7 @@ def test_what_is_offered_while_the_collector_is_slow_is_replaced_by_what_is_newe
     for number in range(1_000):
         exporting.offer([gauge("x", "X.", number)])
     exporter.gate.set()
-    exporting.stop(Losses())
+    exporting.stop()
 
     assert exporter.got[-1] == 999
     assert len(exporter.got) <= 2
@@ -135,7 +135,7 @@ def test_a_collector_that_never_answers_costs_less_than_a_second_and_one_line(
     exporting.offer([gauge("x", "X.", 1)])
 
     began, losses = time.monotonic(), Losses()
-    exporting.stop(losses)
+    losses.ask(exporting.stop)
     losses.tell()
 
     assert GRACE + GIVE_UP < 1.0
@@ -159,7 +159,7 @@ def test_a_collector_that_takes_nothing_is_one_line_of_the_log(
         exporting.offer([gauge("x", "X.", number)])
         assert exporter.asked.acquire(timeout=PATIENCE)
     losses = Losses()
-    exporting.stop(losses)
+    losses.ask(exporting.stop)
     losses.tell()
 
     [line] = caplog.records
@@ -179,7 +179,7 @@ def test_what_fails_after_the_last_offer_is_said_once_at_the_end(
     exporting._thread.join(PATIENCE)  # it failed before anybody said stop
     assert caplog.records == []
     losses = Losses()
-    exporting.stop(losses)
+    losses.ask(exporting.stop)
     losses.tell()
 
     [line] = caplog.records
@@ -193,7 +193,7 @@ def test_an_exporter_that_raises_ends_nothing() -> None:
     exporting.offer([gauge("x", "X.", 1), gauge("y", "Y.", 1)])  # which it cannot unpack
     assert exporter.asked.acquire(timeout=PATIENCE)
     exporting.offer([gauge("x", "X.", 2)])
-    exporting.stop(Losses())
+    exporting.stop()
 
     assert exporter.got == [2]
 

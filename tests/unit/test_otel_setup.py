@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from hookbus.otel import traces
 from hookbus.otel.ending import end
 from hookbus.otel.environment import Wanted, problems, wanted
-from hookbus.otel.losses import Losses, reason
+from hookbus.otel.losses import Losses, Lost, reason
 from hookbus.otel.posts import Posts
 from hookbus.otel.resource import resource_of
 from hookbus.otel.setup import dispatch_tracing, telemetry
@@ -290,11 +290,26 @@ def test_where_nobody_answers_a_line_asks_whether_anybody_listens() -> None:
     )
 
 
+def test_all_signals_end_at_once() -> None:
+    both = threading.Barrier(2)
+    losses = Losses()
+
+    def stop() -> None:
+        both.wait(10)
+
+    losses.ask(stop)
+    losses.ask(stop)
+    losses.tell()
+
+    assert not both.broken
+
+
 def test_what_is_lost_is_one_line_with_each_reason_once(caplog: pytest.LogCaptureFixture) -> None:
     losses, here = Losses(), "http://127.0.0.1:4318"
-    losses.add("the last metrics", here, "it answers 401 for /v1/metrics")
-    losses.add("2 of 2 spans", here, "it answers 401 for /v1/traces")
-    losses.add("1 of 9 logs", here, "it answers 401 for /v1/traces")
+    losses.ask(lambda: Lost("1 of 9 logs", here, "it answers 401 for /v1/traces"))
+    losses.ask(lambda: Lost("2 of 2 spans", here, "it answers 401 for /v1/traces"))
+    losses.ask(lambda: Lost("the last metrics", here, "it answers 401 for /v1/metrics"))
+    losses.ask(lambda: None)
 
     losses.tell()
 
@@ -320,4 +335,4 @@ def test_a_plugin_whose_sampler_is_misspelt_keeps_its_gate(monkeypatch: pytest.M
 
     assert sampled < 100
     assert stop is not None
-    stop(Losses())
+    stop()
