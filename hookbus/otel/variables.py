@@ -5,6 +5,7 @@ Its own words are never shown: they quote headers, and so passwords.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -57,7 +58,7 @@ _OF_EXPORTERS: Final[Mapping[str, _Expected]] = {
     "COMPRESSION": _Expected(
         f"one of {', '.join(_COMPRESSIONS)}", lambda text: text.lower() in _COMPRESSIONS
     ),
-    "TIMEOUT": _Expected("a number of seconds", lambda text: _is_within(text, 86_400)),
+    "TIMEOUT": _Expected("a number of seconds", lambda text: _is_within(text, math.inf)),
     "CERTIFICATE": _FILE,
     "CLIENT_KEY": _FILE,
     "CLIENT_CERTIFICATE": _FILE,
