@@ -49,11 +49,9 @@ class DecisionLines:
             self._warn("event_blocked", key, decision, fields)
 
     def _warn(self, event: str, key: object, decision: Decision, fields: dict[str, Any]) -> None:
-        left_out = self._seldom.left_out(key)
-        if left_out is None:
-            return
-        more = {"left_out": left_out} if left_out else {}
-        _log(logging.WARNING, event, {**fields, **_ids(decision), **more})
+        line = self._seldom.line(key, event, {**fields, **_ids(decision)})
+        if line is not None:
+            log.warning(line, extra=line.fields)
 
     def _on_any(self, decision: Decision, seconds: float) -> None:
         fields = {
@@ -66,11 +64,8 @@ class DecisionLines:
             "ms": round(seconds * 1000, 3),
         }
         said = {name: value for name, value in fields.items() if value is not None}
-        _log(logging.DEBUG, "decided", {**said, **_ids(decision)})
-
-
-def _log(level: int, word: str, fields: dict[str, Any]) -> None:
-    log.log(level, LogLine(word, fields), extra=fields)
+        line = LogLine("decided", {**said, **_ids(decision)})
+        log.debug(line, extra=line.fields)
 
 
 def _of(record: PluginRecord) -> dict[str, Any]:
@@ -103,7 +98,6 @@ class ToldCounters(Counters):
         if name not in _ODD_REPLIES:
             return
         who = plugin if is_name(plugin) else ""  # a token of a subject, where any text may stand
-        left_out = self._seldom.left_out((name, who))
-        if left_out is not None:
-            more = {"left_out": left_out} if left_out else {}
-            _log(logging.WARNING, "reply_dropped", {"counter": name, "plugin": who, **more})
+        line = self._seldom.line((name, who), "reply_dropped", {"counter": name, "plugin": who})
+        if line is not None:
+            log.warning(line, extra=line.fields)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from typing import Final
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, Final
+
+from hookbus.log_line import LogLine
 
 EVERY: Final = 10.0  # seconds between two lines about the same thing
 MAX_KEYS: Final = 1_000  # things that are told apart; all further ones are one
@@ -30,3 +32,10 @@ class Seldom:
             return None
         self._keys[key] = (now, 0)
         return count
+
+    def line(self, key: Hashable, word: str, fields: Mapping[str, Any]) -> LogLine | None:
+        """Return the line to write, with the number of those ``left_out`` since the last."""
+        left_out = self.left_out(key)
+        if left_out is None:
+            return None
+        return LogLine(word, {**fields, "left_out": left_out} if left_out else fields)

@@ -64,7 +64,7 @@ def decided(
     return Decided(decision, encode_decision(decision), record)
 
 
-def not_recorded(made: Decided, id: str, problem: str, trace: Trace | None = None) -> Decided:
+def not_recorded(made: Decided, id: str, problem: str, trace: Trace | None) -> Decided:
     """Make the Block that stands for a decision whose record is not stored (R28).
 
     It has an *id* of its own: whether the stream has the other one's record is not known, and an

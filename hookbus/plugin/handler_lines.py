@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any
 
-from hookbus.log_line import LogLine
 from hookbus.seldom import Seldom
 
 log = logging.getLogger("hookbus.plugin")
@@ -26,7 +25,7 @@ class HandlerLines:
 
     def warn(self, word: str, hook: str, hint: str = "", **fields: Any) -> None:
         """Write what is wrong with a *hook*; the *hint* says where, or what to do."""
-        line = self._line(word, (word, hook), {"hook": hook, **fields})
+        line = self._seldom.line((word, hook), word, {"hook": hook, **fields})
         if line is not None:
             log.warning("%s%s", line, hint and f"; {hint}", extra=line.fields)
 
@@ -36,12 +35,6 @@ class HandlerLines:
             (frame.f_code.co_filename, at) for frame, at in traceback.walk_tb(error.__traceback__)
         ]
         key = ("handler_failed", hook, type(error).__qualname__, *place[-1:])
-        line = self._line("handler_failed", key, {"hook": hook})
+        line = self._seldom.line(key, "handler_failed", {"hook": hook})
         if line is not None:
             log.error(line, extra=line.fields, exc_info=error)
-
-    def _line(self, word: str, key: Hashable, fields: dict[str, Any]) -> LogLine | None:
-        left_out = self._seldom.left_out(key)
-        if left_out is None:
-            return None
-        return LogLine(word, {**fields, "left_out": left_out} if left_out else fields)

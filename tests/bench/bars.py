@@ -95,6 +95,6 @@ def print_bars(judged: list[Judged], *, is_quick: bool) -> None:
     print("\nbars" + " (a quick run is no measurement: shown, not judged)" * is_quick)
     words = {True: "met", False: "MISSED", None: "–"}
     for bar in judged:
-        found = "not measured" if bar.found is None else f"{bar.found:.2f}"
+        found = "not measured" if bar.found is None else f"{bar.found:.3f}"
         what = f"{bar.says}, {bar.scenario}"
         print(f"  {words[bar.is_met]:8}{what:56}{found:>12}   {bar.limit}", flush=True)

@@ -54,13 +54,18 @@ async def test_an_observer_that_is_new_starts_now_and_a_replay_brings_the_rest(b
     assert [event.id for event in seen] == ["after", "before", "after"]
 
 
-async def test_a_replay_of_what_was_not_reached_yet_leaves_the_place(bus: Bus) -> None:
+async def _three_behind(bus: Bus) -> None:
+    """An observer that is away, with three events for it in the stream."""
     away = Scripted("o", phase="observe")
     await bus.start(away)
     await away.vanish()
     for _ in range(3):
         await bus.emit()
     await bus.stored(subjects.OBSERVE_STREAM)
+
+
+async def test_a_replay_of_what_was_not_reached_yet_leaves_the_place(bus: Bus) -> None:
+    await _three_behind(bus)
     since = datetime.now(UTC).isoformat()
     await bus.emit()
 
@@ -171,12 +176,7 @@ async def emit_many(bus: Bus, count: int) -> None:
 
 
 async def test_list_says_how_far_an_observer_is(bus: Bus) -> None:
-    away = Scripted("o", phase="observe")
-    await bus.start(away)
-    await away.vanish()
-    for _ in range(3):
-        await bus.emit()
-    await bus.stored(subjects.OBSERVE_STREAM)
+    await _three_behind(bus)
 
     [plugin] = (await bus.control("list"))["plugins"]
     observer = plugin["hooks"][0]["observer"]
