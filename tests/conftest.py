@@ -9,12 +9,6 @@ import pytest
 
 from hookbus.broker import EmbeddedBroker, find_nats_server
 from hookbus.errors import BrokerError
-from tests.integration import warm
-
-
-def pytest_unconfigure() -> None:
-    """Leave no process behind, at the end of a run or of one of its workers."""
-    warm.end()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ who start theirs as people do.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -43,7 +44,7 @@ def run_warm(
         socket.socket(socket.AF_UNIX) as connection,
     ):
         reading, writing = os.pipe()  # some commands take a pipe and no file, or a file and no pipe
-        connection.connect(str(_server()[0]))
+        connection.connect(str(_server()))
         socket.send_fds(connection, [b"!"], [reading, out.fileno(), err.fileno()])
         os.close(reading)
         connection.sendall(json.dumps(said).encode())
@@ -65,28 +66,23 @@ def _all(connection: socket.socket) -> bytes:
     return b"".join(iter(lambda: connection.recv(65_536), b""))
 
 
-def end() -> None:
-    """End the process that forks, if it was needed."""
-    if _server.cache_info().currsize:
-        _server()[1].communicate()  # its stdin ends
-        _server.cache_clear()
-
-
 @cache
-def _server() -> tuple[Path, subprocess.Popen[bytes]]:
-    """Start it once in each process of the tests."""
+def _server() -> Path:
+    """Start it once in each process of the tests; it ends with that."""
     path = Path(tempfile.mkdtemp(prefix="warm-")) / "socket"
     server = subprocess.Popen(
         [sys.executable, "-m", __name__, str(path)],
         cwd=Path(__file__).parents[2],
         stdin=subprocess.PIPE,
     )
+
+    atexit.register(server.communicate)  # where nobody calls it, stdin ends with this process
     deadline = time.monotonic() + READY_WITHIN
     while not path.exists():
         assert server.poll() is None, "it ended at once"
         assert time.monotonic() < deadline, "it is not ready"
         time.sleep(0.01)
-    return path, server
+    return path
 
 
 def serve(path: Path) -> None:

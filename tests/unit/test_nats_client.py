@@ -56,12 +56,12 @@ def test_a_tick_is_written_at_once_in_the_order_of_sending() -> None:
     def send(client: NatsClient) -> None:
         assert client.send("a.b", b"one", "")
         assert client.send("a.b", b"two", "_INBOX.x")
-        assert client.send("c", b"", "r", b"NATS/1.0\r\nK: v\r\n\r\n")
+        assert client.send("c", b"three", "r", b"NATS/1.0\r\nK: v\r\n\r\n")
 
     assert sent(send) == [
         b"PUB a.b  3\r\none\r\n"
         b"PUB a.b _INBOX.x 3\r\ntwo\r\n"
-        b"HPUB c r 18 18\r\nNATS/1.0\r\nK: v\r\n\r\n\r\n"
+        b"HPUB c r 18 23\r\nNATS/1.0\r\nK: v\r\n\r\nthree\r\n"
     ]
 
 

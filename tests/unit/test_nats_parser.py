@@ -174,7 +174,13 @@ def test_a_body_that_looks_like_a_message_is_none() -> None:
     assert asyncio.run(_short(pieces)) == [(1, b"a", b"", b"MSG b 2 1\r\nx\r\n", None)]
 
 
-@pytest.mark.parametrize("line", [b"MSG a 1\r\n", b"MSG a x 1\r\n", b"MSG a 1 r s 1\r\n", b"?\r\n"])
+NO_MESSAGES = [
+    *(b"MSG a 1\r\n", b"MSG a x 1\r\n", b"MSG a 1 r s 1\r\n"),
+    *(b"MSG a 1 x\r\n", b"MSG a 1 -1\r\n", b"?\r\n"),
+]
+
+
+@pytest.mark.parametrize("line", NO_MESSAGES)
 def test_what_is_no_message_ends_the_connection_as_before(line: bytes) -> None:
     for parse in (_short, _nats_py):
         with pytest.raises(ProtocolError):

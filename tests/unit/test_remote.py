@@ -201,6 +201,24 @@ async def test_an_answered_call_is_remembered_for_ten_seconds(world: World) -> N
 
 
 @on_a_broker
+async def test_how_long_a_call_is_remembered_begins_with_its_own_end(world: World) -> None:
+    subjects: list[str] = []
+    await world.plugins.subscribe("hookbus.call.*.*", lambda m: subjects.append(m.reply))
+    await world.serve("a")
+    await world.ask(question("a"))
+    await asyncio.sleep(9.0)
+    await world.ask(question("a"))
+    await asyncio.sleep(2.0)
+
+    for reply in subjects:
+        await world.plugins.publish(reply, b"again")
+        await asyncio.sleep(0)
+
+    assert world.counters["duplicate_responder"] == 1
+    assert world.counters["unmatched_reply"] == 1
+
+
+@on_a_broker
 async def test_a_reply_in_the_last_moment_counts_and_one_behind_it_does_not(world: World) -> None:
     await world.serve("a", after=0.199)
     await world.serve("b", after=0.201)
